@@ -4,8 +4,10 @@ A field whose default is ``None`` takes the method's or the domain's value when 
 (:func:`ailot_ray.defaults.resolve`); digests are taken of resolved configurations only.
 """
 
+import difflib
 import math
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -199,3 +201,19 @@ def flatten(section: Any, prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + item.name] = str(value) if isinstance(value, Path) else value
     return flat
+
+
+def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """`config` with the values of `settings` at their paths, ``{"reward.tau": 0.5, …}``. Raises ConfigError."""
+    known = flatten(config)
+    for path in settings:
+        if path not in known:
+            near = difflib.get_close_matches(path, known, 1)
+            raise ConfigError(
+                f"{path} is not a setting" + (f": did you mean {near[0]}?" if near else f": choose of {', '.join(known)}")
+            )
+    own = {path: value for path, value in settings.items() if "." not in path}
+    for name in dict.fromkeys(path.partition(".")[0] for path in settings if "." in path):
+        below = {path.partition(".")[2]: value for path, value in settings.items() if path.startswith(f"{name}.")}
+        own[name] = replace(getattr(config, name), **below)
+    return replace(config, **own)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Makes the folder of `path` where there is none; the temporary name keeps the suffix. Raises StoreError where the file cannot
     be written (a full disk, a folder that is none).
     """
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    # processes of several nodes, which share a folder, may have the same number
+    temporary = path.with_name(f".tmp-{platform.node()}-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

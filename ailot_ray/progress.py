@@ -8,10 +8,9 @@ from tqdm import tqdm
 LOG_EVERY_SECONDS = 15.0
 
 
-class _Slot:
-    """Which line of the terminal this process draws on; worker processes take one each."""
+class _State:
+    """Whether this process draws at all."""
 
-    position = 0
     quiet = False
 
 
@@ -27,14 +26,9 @@ class _LogFile:
         sys.stderr.flush()
 
 
-def take_slot(position: int) -> None:
-    """Draw this process's bars on line `position`."""
-    _Slot.position = position
-
-
 def silence(quiet: bool = True) -> None:
     """Draw nothing in this process."""
-    _Slot.quiet = quiet
+    _State.quiet = quiet
 
 
 def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> "tqdm[Any]":
@@ -45,9 +39,8 @@ def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> "
         desc=description,
         unit=unit,
         initial=initial,
-        position=_Slot.position if terminal else 0,
         leave=False if terminal else None,
-        disable=_Slot.quiet,
+        disable=_State.quiet,
         mininterval=0.2 if terminal else LOG_EVERY_SECONDS,
         maxinterval=10.0 if terminal else LOG_EVERY_SECONDS,
         dynamic_ncols=terminal,

@@ -3,6 +3,7 @@
     <root>/<kind>/<task>-<digest>/manifest.json     kind, digest, key, and the SHA-256 of every file beside it
     <root>/.work/<kind>-<digest>/                    being made: checkpoints and parts, from which a killed run goes on
     <root>/.locks/<kind>-<digest>.lock               held while it is made, so that two processes never make it twice
+    <root>/.journal/<host>-<process>.jsonl           what that process began and finished, a line each
 
 A folder is renamed into place when it is complete, so whatever has a manifest is whole. `run.json` (time, host, versions) is
 kept beside the results but is no part of them: it has no digest, and equal keys give equal bytes without it.
@@ -81,6 +82,23 @@ class Store:
     def folder(self, kind: str, task: str, key: Key) -> Path:
         return self.root / kind / f"{task}-{digest_of(kind, key)[:SHORT]}"
 
+    def work_folder(self, kind: str, key: Key) -> Path:
+        """Where the artefact of this key is being made, and where parts made ahead of it belong."""
+        return self.root / ".work" / f"{kind}-{digest_of(kind, key)[:SHORT]}"
+
+    def finished(self, kind: str, task: str, key: Key) -> bool:
+        """Whether the artefact is there; unlike `find` this reads no file of it."""
+        return (self.folder(kind, task, key) / MANIFEST).exists()
+
+    def note(self, event: str, kind: str, digest: str, **about: Any) -> None:
+        """Add a line to this process's journal: what was really executed, by whom and when."""
+        line = {"event": event, "kind": kind, "digest": digest[:SHORT], "time": round(time.time(), 3), **about}
+        path = self.root / ".journal" / f"{platform.node()}-{os.getpid()}.jsonl"
+        with contextlib.suppress(OSError):  # no work is lost for want of a note of it
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a") as journal:
+                journal.write(json.dumps(line) + "\n")
+
     def find(self, kind: str, task: str, key: Key) -> Artefact | None:
         """The finished artefact of this key, its files checked against the manifest; None where there is none.
 
@@ -117,9 +135,10 @@ class Store:
             found = [self.find(kind, task, key) for key in keys]
             if all(found):  # another process made them while this one waited for the lock
                 return [artefact for artefact in found if artefact]
-            work = [self.root / ".work" / f"{kind}-{digest_of(kind, key)[:SHORT]}" for key in keys]
-            for folder in work:
+            work = [self.work_folder(kind, key) for key in keys]
+            for folder, key in zip(work, keys, strict=True):
                 folder.mkdir(parents=True, exist_ok=True)
+                self.note("began", kind, digest_of(kind, key))
             began = time.time()
             build(work)
             return [self._seal(kind, task, key, folder, began) for key, folder in zip(keys, work, strict=True)]
@@ -141,7 +160,14 @@ class Store:
             shutil.rmtree(final)
         shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)  # last: where the disk is full above, training is not lost
         work.replace(final)
+        self.note("finished", kind, digest)
         return Artefact(kind, digest, final)
+
+
+def read_journal(root: Path) -> list[dict[str, Any]]:
+    """Everything that was begun and finished in the store at `root`, in the order of time."""
+    lines = (line for path in (root / ".journal").glob("*.jsonl") for line in path.read_text().splitlines())
+    return sorted((json.loads(line) for line in lines), key=lambda entry: entry["time"])
 
 
 def _run_facts(began: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The verbs that only look: tasks, results, and data inspect, fetch and export."""
 
 import json as jsonlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from ailot_ray.data.fetch import fetch
 from ailot_ray.data.inspection import format_inspection, inspect_dataset
 from ailot_ray.errors import ConfigError, DataError, StoreError
 from ailot_ray.report.plots import plot_learning_curves, plot_scores
-from ailot_ray.report.results import collect, write_results
+from ailot_ray.report.results import Trial, load_trials, tabulate, write_results
 from ailot_ray.report.tables import NOTHING_YET, Style, as_json, format_table, results_table
 from ailot_ray.stages import Study, load_rewards, relabel
 from ailot_ray.store import Store
@@ -133,19 +134,19 @@ class Results:
     def execute(self) -> dict[str, Any]:
         if not self.store.is_dir():
             raise StoreError(f"--store {self.store} is not there: {NOTHING_YET}")
-        return show_results(self.store, self.style)
+        return show_results(load_trials(self.store), self.store, self.style)
 
 
-def show_results(store: Path, style: Style = "text") -> dict[str, Any]:
-    """Print the results table of `store`, write results.parquet and the plots beside it."""
-    table = collect(store)
+def show_results(trials: Sequence[Trial], folder: Path, style: Style = "text") -> dict[str, Any]:
+    """Print the results table of `trials`, and write results.parquet and the plots into `folder`."""
+    table = tabulate(trials)
     rows = results_table(table)
     print(format_table(rows, style))
     if not rows:
         return {"rows": []}
-    parquet = write_results(store)
-    curves, scores = store / "learning_curves.png", store / "scores.png"
-    plot_learning_curves(store, curves)
+    parquet = write_results(trials, folder)
+    curves, scores = folder / "learning_curves.png", folder / "scores.png"
+    plot_learning_curves(trials, curves)
     plot_scores(table, scores)
     if style == "text":
         print(f"\n{parquet}, one row a trial\n{curves}\n{scores}")

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from ailot_ray.cli.jobs import Job, Stage, perform_all
+from ailot_ray.cli.jobs import perform_all
 from ailot_ray.cli.showing import show_results
+from ailot_ray.cluster.options import ClusterOptions, Stage
 from ailot_ray.config import METHODS, Config, Method
 from ailot_ray.envs import make_env, record_video
 from ailot_ray.errors import ConfigError, SimulatorError
@@ -26,26 +27,22 @@ class _Work:
     """Every seed is a trial of its own: pretraining, learning and evaluation all start from it."""
     store: Path = Path("store")
     """Folder of artefacts. What is finished there is read back; what was killed goes on."""
-    workers: int | None = None
-    """Processes side by side; by default one for each core, or one on a GPU."""
+    cluster: Annotated[ClusterOptions, tyro.conf.arg(name="")] = field(default_factory=ClusterOptions)
     json: bool = False
     """End with one JSON object on the last line of standard output."""
 
     def __post_init__(self) -> None:
         if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"--seeds {' '.join(map(str, self.seeds))} must be one or more different numbers, none negative")
-        if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"--workers is {self.workers}, but it must be 1 or more")
 
     def _perform(self, stage: Stage, methods: tuple[Method, ...] = ()) -> list[Artefact]:
-        configs = [replace(self.config, method=method) for method in methods or (self.config.method,)]
-        for config in configs:
-            get_task(config.task)  # before the store makes its folder
-            study = Study.open(config, Store(self.store))  # a flag or a file that cannot work is told now, and once
+        chosen = methods or (self.config.method,)
+        get_task(self.config.task)  # before the store makes its folder
+        for method in chosen:  # a flag or a file that cannot work is told now, and once
+            study = Study.open(replace(self.config, method=method), Store(self.store))
             if stage == "evaluate":
                 make_env(study.task).close()
-        jobs = [Job(stage, config, seed) for config in configs for seed in self.seeds]
-        return perform_all(jobs, self.store, self.workers)
+        return perform_all(stage, self.config, chosen, self.seeds, self.store, self.cluster)
 
     def _folders(self, artefacts: list[Artefact]) -> dict[str, Any]:
         for seed, artefact in zip(self.seeds, artefacts, strict=True):
@@ -127,7 +124,7 @@ class Run(_Work):
     def execute(self) -> dict[str, Any]:
         methods = tuple(dict.fromkeys(self.methods)) or (self.config.method,)
         self._perform("evaluate", methods)
-        result = show_results(self.store)
+        result = show_results(load_trials(self.store), self.store)
         if self.video:
             method = min(methods, key=METHODS.index)  # AILOT before any baseline
             try:

@@ -172,6 +172,7 @@ class IQL(PolicyLearner):
             "actor_loss": actor_loss.detach(),
             "critic_loss": critic_loss.detach(),
             "value": v_new.mean(-1),
+            "effective_share": effective_share(weights),
         }
 
     def _networks(self) -> dict[str, nn.Module]:
@@ -185,6 +186,11 @@ class IQL(PolicyLearner):
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.step = unpack_state(state, self._networks(), self._optimisers(), self.generators)
+
+
+def effective_share(weights: Tensor) -> Tensor:
+    """(Σw)² / (n·Σw²) over the last axis: the share of a batch that its weights leave, Kish's effective sample size over n."""
+    return weights.sum(-1).square() / (weights.shape[-1] * weights.square().sum(-1))
 
 
 def expectile_loss(u: Tensor, expectile: float) -> Tensor:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ailot_ray.errors import StoreError
 from ailot_ray.files import replacing
 from ailot_ray.report import statistics
-from ailot_ray.report.results import Trial, load_trials, tabulate
+from ailot_ray.report.results import Trial, tabulate
 from ailot_ray.report.rows import LABELS, Row, results_table
 from ailot_ray.report.tables import NOTHING_YET
 
@@ -32,13 +32,13 @@ _GREY = "#555555"
 _MARKERS = "osD^vP"
 
 
-def plot_learning_curves(store: Path, path: Path) -> Figure:
+def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
     """Draw mean score over gradient steps to the PNG file `path`, a panel for each task and dataset.
 
     A line is the mean over seeds, its band one sample standard deviation to either side; the dashed line is the dataset's
-    mean. Returns the figure. Raises StoreError for a damaged or empty store, or where `path` cannot be written.
+    mean. Returns the figure. Raises StoreError where there is no trial or `path` cannot be written.
     """
-    trials = {trial.digest: trial for trial in load_trials(store)}
+    trials = {trial.digest: trial for trial in evaluated}
     panels = _panels(tabulate(list(trials.values())))
     styles = _styles(panels)
     noted = any(rows[0].substituted for rows in panels)

@@ -111,10 +111,10 @@ def collect(store: Path) -> pa.Table:
     return tabulate(load_trials(store))
 
 
-def write_results(store: Path) -> Path:
-    """Write the results table to ``<store>/results.parquet`` and return that path. Raises StoreError."""
-    table = collect(store)
-    path = store / "results.parquet"
+def write_results(trials: Sequence[Trial], folder: Path) -> Path:
+    """Write the results table to ``<folder>/results.parquet`` and return that path. Raises StoreError."""
+    table = tabulate(trials)
+    path = folder / "results.parquet"
     with replacing(path) as temporary:
         pq.write_table(table, temporary)
     return path

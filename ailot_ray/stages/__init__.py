@@ -7,10 +7,21 @@ one can be killed at any moment: called again, it goes on from its last checkpoi
 """
 
 from ailot_ray.stages.align import align
-from ailot_ray.stages.evaluate import evaluate, load_policy
+from ailot_ray.stages.evaluate import evaluate, load_policy, score_snapshot
 from ailot_ray.stages.learn import learn
 from ailot_ray.stages.pretrain import pretrain
 from ailot_ray.stages.relabel import load_report, load_rewards, relabel
 from ailot_ray.stages.study import Study
 
-__all__ = ["Study", "align", "evaluate", "learn", "load_policy", "load_report", "load_rewards", "pretrain", "relabel"]
+__all__ = [
+    "Study",
+    "align",
+    "evaluate",
+    "learn",
+    "load_policy",
+    "load_report",
+    "load_rewards",
+    "pretrain",
+    "relabel",
+    "score_snapshot",
+]

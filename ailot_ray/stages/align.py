@@ -1,6 +1,7 @@
 """align ─► alignment: the per-step transport cost of every trajectory against every expert."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from ailot_ray.method.transport import prepare
 from ailot_ray.progress import progress_bar
 from ailot_ray.stages.pretrain import load_encoder, pretrain, standardisation
 from ailot_ray.stages.study import Study
-from ailot_ray.store import Artefact
+from ailot_ray.store import CHECKPOINTS, Artefact
 
 COSTS, SOLVES = "costs.parquet", "solves.parquet"
 SHARD = 32
@@ -31,16 +32,19 @@ def align(study: Study, seed: int) -> Artefact:
 
     Raises ConfigError where the look-ahead reaches beyond the whole expert, or every agent trajectory.
     """
-    _require_length(study)
+    require_length(study)
     intents = pretrain(study, [seed])[0] if study.uses_intents else None
     key = study.alignment_key(intents.digest if intents else None)
 
     def build(folder: Path) -> None:
-        features = Features(study, intents)
-        if study.config.transport.solver == "nearest":
-            _nearest(study, features, folder)
-        else:
-            _transport(study, features, folder)
+        solver = PartSolver(study, intents)
+        with progress_bar(study.dataset.trajectories, f"alignment {study.task.name}", "trajectory") as bar:
+            missing = set(missing_parts(folder, len(solver.parts)))
+            for number, part in enumerate(solver.parts):
+                if number in missing:
+                    solver.solve(number, folder)
+                bar.update(len(part))
+        merge_parts(folder, len(solver.parts))
 
     return study.store.produce("alignment", study.task.name, key, build)
 
@@ -69,7 +73,8 @@ class Features:
         return prepare(self.space(states), self.metric)
 
 
-def _require_length(study: Study) -> None:
+def require_length(study: Study) -> None:
+    """Raise ConfigError where the look-ahead reaches beyond the whole expert, or every agent trajectory."""
     k = study.config.transport.k or 0
     shortest_expert = min(len(expert.observations) for expert in study.experts)
     longest = int(study.dataset.lengths.max())
@@ -78,38 +83,45 @@ def _require_length(study: Study) -> None:
             raise ConfigError(f"--transport.k {k} looks beyond the end of {what} ({length} steps): choose a smaller k")
 
 
-def _transport(study: Study, features: Features, folder: Path) -> None:
-    experts = [features(expert.observations) for expert in study.experts]
-    rows = list(study.dataset.rows())
-    parts = [rows[i : i + SHARD] for i in range(0, len(rows), SHARD)]
-    with progress_bar(len(rows), f"alignment {study.task.name}", "trajectory") as bar:
-        for number, part in enumerate(parts):
-            path = folder / "parts" / f"{number:06d}.parquet"
-            if not path.exists():
-                _write(path, _solve_part(study, features, experts, part, number * SHARD))
-            bar.update(len(part))
-    solved = pa.concat_tables(_read_part(folder / "parts" / f"{i:06d}.parquet") for i in range(len(parts)))
-    # one row a solve in the parts; one row a step in what others read
-    costs = {name: [] for name in ("trajectory", "step", "expert", "cost")}  # type: dict[str, list[NDArray[np.generic]]]
-    for trajectory, expert, cost in zip(*(solved[name].to_pylist() for name in ("trajectory", "expert", "cost")), strict=True):
-        costs["trajectory"].append(np.full(len(cost), trajectory, np.int32))
-        costs["step"].append(np.arange(len(cost), dtype=np.int32))
-        costs["expert"].append(np.full(len(cost), expert, np.int16))
-        costs["cost"].append(np.asarray(cost, np.float64))
-    _write(folder / COSTS, pa.table({name: np.concatenate(columns) for name, columns in costs.items()}))
-    _write(folder / SOLVES, solved.drop_columns(["cost"]))
-    for path in (folder / "parts").iterdir():
-        path.unlink()
-    (folder / "parts").rmdir()
+def partition(lengths: NDArray[np.integer]) -> list[NDArray[np.intp]]:
+    """Trajectories by part, the longest first: those of a part are of like length, and the last to be done are short."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + SHARD] for i in range(0, len(order), SHARD)]
 
 
-def _solve_part(study: Study, features: Features, experts: list[Tensor], rows: list[slice], first: int) -> pa.Table:
-    records = []
-    for trajectory, row in enumerate(rows, first):
-        agent = features(study.dataset.observations[row])
-        for number, expert in enumerate(experts):
-            solved = align_pair(agent, expert, study.config.transport)
-            records.append(
+def part_path(folder: Path, number: int) -> Path:
+    """The file of a solved part in the work folder of an alignment."""
+    return folder / CHECKPOINTS / f"part-{number:06d}.parquet"
+
+
+def missing_parts(folder: Path, parts: int) -> list[int]:
+    """Numbers of the parts that are still to be solved."""
+    return [number for number in range(parts) if not part_path(folder, number).exists()]
+
+
+class PartSolver:
+    """Solves any part of a study's alignment by its number. A part's bytes do not depend on who solves it, or when."""
+
+    def __init__(self, study: Study, intents: Artefact | None) -> None:
+        self.study, self.features = study, Features(study, intents)
+        self.rows = list(study.dataset.rows())
+        self.parts = partition(study.dataset.lengths)
+        self.nearest = study.config.transport.solver == "nearest"
+        embed = self._pairs if self.nearest else lambda states, successors: self.features(states)
+        self.experts: list[Any] = [embed(expert.observations, expert.next_observations) for expert in study.experts]
+
+    def solve(self, number: int, folder: Path) -> None:
+        """Write part `number` into the work folder: one row a solve, or one a trajectory for nearest neighbours."""
+        trajectories = self.parts[number].tolist()
+        solve = self._neighbours if self.nearest else self._transports
+        _write(part_path(folder, number), pa.Table.from_pylist([row for index in trajectories for row in solve(index)]))
+
+    def _transports(self, trajectory: int) -> list[dict[str, Any]]:
+        agent = self.features(self.study.dataset.observations[self.rows[trajectory]])
+        found = []
+        for number, expert in enumerate(self.experts):
+            solved = align_pair(agent, expert, self.study.config.transport)
+            found.append(
                 {
                     "trajectory": trajectory,
                     "expert": number,
@@ -120,7 +132,33 @@ def _solve_part(study: Study, features: Features, experts: list[Tensor], rows: l
                     "cost": solved.cost,
                 }
             )
-    return pa.Table.from_pylist(records)
+        return found
+
+    def _neighbours(self, trajectory: int) -> list[dict[str, Any]]:
+        row, dataset = self.rows[trajectory], self.study.dataset
+        own = self._pairs(dataset.observations[row], dataset.next_observations[row])
+        return [{"trajectory": trajectory, "expert": ANY_EXPERT, "cost": nearest_distances(own, self.experts)}]
+
+    def _pairs(self, states: NDArray[np.float32], successors: NDArray[np.float32]) -> NDArray[np.float32]:
+        k = self.study.config.transport.k or 0
+        return pair_features(self.features(states).cpu().numpy(), self.features(successors).cpu().numpy(), k)
+
+
+def merge_parts(folder: Path, parts: int) -> None:
+    """Make the artefact's tables of all solved parts, in the order of trajectories; the parts go when it is sealed."""
+    solved = pa.concat_tables(_read_part(part_path(folder, number)) for number in range(parts))
+    solved = solved.sort_by([("trajectory", "ascending"), ("expert", "ascending")])
+    costs = solved["cost"].combine_chunks()
+    lengths = np.diff(costs.offsets.to_numpy())
+    columns = {
+        "trajectory": np.repeat(solved["trajectory"].to_numpy().astype(np.int32), lengths),
+        "step": np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
+        "expert": np.repeat(solved["expert"].to_numpy().astype(np.int16), lengths),
+        "cost": costs.flatten().to_numpy().astype(np.float64),
+    }
+    _write(folder / COSTS, pa.table(columns))
+    if "error" in solved.column_names:
+        _write(folder / SOLVES, solved.drop_columns(["cost"]).combine_chunks())
 
 
 def _read_part(path: Path) -> pa.Table:
@@ -128,30 +166,6 @@ def _read_part(path: Path) -> pa.Table:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path} cannot be read ({error}): delete it to solve that part again") from error
-
-
-def _nearest(study: Study, features: Features, folder: Path) -> None:
-    k = study.config.transport.k or 0
-
-    def pairs(states: NDArray[np.float32], successors: NDArray[np.float32]) -> NDArray[np.float32]:
-        return pair_features(features(states).cpu().numpy(), features(successors).cpu().numpy(), k)
-
-    experts = [pairs(expert.observations, expert.next_observations) for expert in study.experts]
-    distances, trajectories, steps = [], [], []
-    with progress_bar(study.dataset.trajectories, f"neighbours {study.task.name}", "trajectory") as bar:
-        for trajectory, row in enumerate(study.dataset.rows()):
-            own = pairs(study.dataset.observations[row], study.dataset.next_observations[row])
-            distances.append(nearest_distances(own, experts))
-            trajectories.append(np.full(len(own), trajectory, np.int32))
-            steps.append(np.arange(len(own), dtype=np.int32))
-            bar.update()
-    columns = {
-        "trajectory": np.concatenate(trajectories),
-        "step": np.concatenate(steps),
-        "expert": np.full(len(study.dataset), ANY_EXPERT, np.int16),
-        "cost": np.concatenate(distances),
-    }
-    _write(folder / COSTS, pa.table(columns))
 
 
 def _write(path: Path, table: pa.Table) -> None:

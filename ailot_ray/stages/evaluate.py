@@ -16,7 +16,7 @@ from ailot_ray.stages.learn import learn, snapshot_name, snapshot_steps
 from ailot_ray.stages.pretrain import pretrain
 from ailot_ray.stages.relabel import relabel
 from ailot_ray.stages.study import Study
-from ailot_ray.store import Artefact, write_json
+from ailot_ray.store import CHECKPOINTS, Artefact, write_json
 
 EPISODES, TRIAL = "episodes.parquet", "trial.json"
 
@@ -29,49 +29,73 @@ def load_policy(policies: Artefact, step: int) -> DeterministicPolicy:
 def evaluate(study: Study, seed: int) -> Artefact:
     """Roll the policies of one seed out, or read the scores back; trains whatever is missing first.
 
-    The last snapshot is the score. Earlier ones are played for fewer episodes and make the learning curve.
+    The last snapshot is the score. Earlier ones are played for fewer episodes and make the learning curve. What
+    `score_snapshot` has played already is not played again.
     """
     policies = learn(study, [seed])[0]
-    config, total = study.config.evaluation, study.config.iql.steps
-    assert config.episodes is not None
-    steps = snapshot_steps(total, study.config.iql.snapshots)
-    plan = {step: config.episodes if step == total else config.curve_episodes for step in steps}
 
     def build(folder: Path) -> None:
-        played: list[tuple[int, Episode]] = []
-        label = f"evaluation {study.config.method} {study.task.name} seed {seed}"
-        with progress_bar(sum(plan.values()), label, "episode") as bar:
-
-            def ended(index: int) -> None:
-                bar.update()
-
-            for step, episodes in plan.items():
-                if episodes:
-                    policy = load_policy(policies, step)
-                    games = roll_out(study.task, policy, episodes, seed, on_episode=ended)
-                    played += [(step, episode) for episode in games]
-        _write_episodes(study, folder / EPISODES, played)
+        played = [
+            _play(study, seed, step, folder, load_policy(policies, step)) for step, episodes in _plan(study).items() if episodes
+        ]
+        with replacing(folder / EPISODES) as temporary:
+            pq.write_table(pa.concat_tables(played).combine_chunks(), temporary, compression="zstd")
         write_json(folder / TRIAL, _trial(study, seed, policies))
 
     return study.store.produce("scores", study.task.name, study.scores_key(policies.digest), build)
 
 
-def _write_episodes(study: Study, path: Path, played: list[tuple[int, Episode]]) -> None:
-    numbers: dict[int, int] = {}
-    rows = []
-    for step, episode in played:
-        numbers[step] = numbers.get(step, -1) + 1
-        rows.append(
-            {
-                "step": step,
-                "episode": numbers[step],
-                "return": episode.undiscounted_return,
-                "length": episode.length,
-                "score": study.task.score(episode.undiscounted_return),
-            }
-        )
-    with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows), temporary, compression="zstd")
+def score_snapshot(study: Study, seed: int, policies: str, step: int, actor: Path) -> float | None:
+    """Play a snapshot while its learner still learns; returns its mean normalised score, None where no episode is asked for.
+
+    `policies` is the digest that the policies artefact is going to have, `actor` the file of the snapshot. The episodes are
+    kept as part of the scores to come.
+    """
+    if not _plan(study)[step]:
+        return None
+    folder = study.store.work_folder("scores", study.scores_key(policies))
+    folder.mkdir(parents=True, exist_ok=True)
+    played = _play(study, seed, step, folder, DeterministicPolicy(load_tensors(actor)[0]))
+    return float(played["score"].to_numpy().mean())
+
+
+def _plan(study: Study) -> dict[int, int]:
+    """Episodes to play of each snapshot, by its step."""
+    config, total = study.config.evaluation, study.config.iql.steps
+    assert config.episodes is not None
+    steps = snapshot_steps(total, study.config.iql.snapshots)
+    return {step: config.episodes if step == total else config.curve_episodes for step in steps}
+
+
+def _play(study: Study, seed: int, step: int, folder: Path, policy: DeterministicPolicy) -> pa.Table:
+    """The episodes of one snapshot, read back where the work folder has them."""
+    part = folder / CHECKPOINTS / f"episodes-{step:08d}.parquet"
+    if not part.exists():
+        episodes = _plan(study)[step]
+        label = f"evaluation {study.config.method} {study.task.name} seed {seed} step {step}"
+        with progress_bar(episodes, label, "episode") as bar:
+
+            def ended(index: int) -> None:
+                bar.update()
+
+            games = roll_out(study.task, policy, episodes, seed, on_episode=ended)
+        with replacing(part) as temporary:
+            pq.write_table(_table(study, step, games), temporary, compression="zstd")
+    return pq.read_table(part)
+
+
+def _table(study: Study, step: int, games: list[Episode]) -> pa.Table:
+    rows = [
+        {
+            "step": step,
+            "episode": number,
+            "return": episode.undiscounted_return,
+            "length": episode.length,
+            "score": study.task.score(episode.undiscounted_return),
+        }
+        for number, episode in enumerate(games)
+    ]
+    return pa.Table.from_pylist(rows)
 
 
 def _trial(study: Study, seed: int, policies: Artefact) -> dict[str, Any]:

@@ -53,12 +53,14 @@ def fit(
     snapshots: Sequence[int] = (),
     on_snapshot: Callable[[int], None] = lambda step: None,
     name: str = "learner",
+    on_point: Callable[[dict[str, Any]], None] | None = None,
 ) -> Curve:
     """Advance `learner` to `total` steps and return its curve.
 
     `folder` is the work folder that keeps the checkpoint, at most `CHECKPOINT_SECONDS` and one chunk old; a readable one there
     is gone on from, with the same bytes as an undisturbed run. `on_snapshot` is called at each step of `snapshots`; after a
-    resume it may see a step again. Raises DivergenceError where a metric is not finite.
+    resume it may see a step again. `on_point` is told of each new point of the curve. Raises DivergenceError where a metric is
+    not finite.
     """
     checkpoint = folder / CHECKPOINTS / f"{name}.safetensors"
     curve = _resume(learner, checkpoint)
@@ -74,6 +76,8 @@ def fit(
             _require_finite(metrics, learner.step, label)
             if learner.step == total or learner.step // every > before // every:
                 curve.append({"step": learner.step, **metrics})
+                if on_point:
+                    on_point(curve[-1])
             if learner.step in snapshots:
                 on_snapshot(learner.step)
             bar.update(learner.step - before)
@@ -90,12 +94,13 @@ def fit_members(
     label: str,
     snapshots: Sequence[int] = (),
     on_snapshot: Callable[[int], None] = lambda step: None,
+    on_point: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[Curve]:
     """`fit` for a learner whose member i is to end in `folders[i]`: one curve a member. The first keeps the checkpoint."""
     # stacked members go on together or not at all: a checkpoint of another group is not theirs
     group = hashlib.sha256(" ".join(folder.name for folder in folders).encode()).hexdigest()[:12]
     name = "learner" if len(folders) == 1 else f"learner-{group}"
-    together = fit(learner, total, folders[0], label, snapshots, on_snapshot, name)
+    together = fit(learner, total, folders[0], label, snapshots, on_snapshot, name, on_point)
     return [
         [{name: value[i] if isinstance(value, list) else value for name, value in point.items()} for point in together]
         for i in range(learner.members)

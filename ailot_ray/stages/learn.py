@@ -1,6 +1,7 @@
 """learn ─► policies: IQL, or behaviour cloning, of each seed, with snapshots on the way."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ import torch
 from torch import Tensor
 
 from ailot_ray.method.iql import IQL, BehaviourCloning, Transitions
-from ailot_ray.stages.fit import fit_members, save_tensors
+from ailot_ray.stages.fit import Curve, fit_members, save_tensors
 from ailot_ray.stages.relabel import load_rewards, relabel
 from ailot_ray.stages.study import Study
 from ailot_ray.store import Artefact, Key, write_json
 
 CURVE = "curve.json"
+FEW = 0.1
+"""Effective share of a batch (:func:`ailot_ray.method.iql.effective_share`) below which a training is warned about."""
+_LOGGER = logging.getLogger(__name__)
 
 
 def snapshot_name(step: int) -> str:
@@ -26,8 +30,15 @@ def snapshot_steps(total: int, snapshots: int) -> list[int]:
     return [round(total * (i + 1) / snapshots) for i in range(snapshots)]
 
 
-def learn(study: Study, seeds: Sequence[int]) -> list[Artefact]:
-    """Train the policies of `seeds`, or read back those that exist; makes the rewards they need first."""
+OnSnapshot = Callable[[Sequence[int], int, Sequence[Path]], None]
+"""Told of the seeds that train together, the step, and the snapshot file of each of them."""
+
+
+def learn(study: Study, seeds: Sequence[int], on_snapshot: OnSnapshot | None = None) -> list[Artefact]:
+    """Train the policies of `seeds`, or read back those that exist; makes the rewards they need first.
+
+    `on_snapshot` is called after each snapshot; in a resumed training not again for those of before, but perhaps for the last.
+    """
     cloning = study.config.method == "bc"
     rewards = {} if cloning else {seed: relabel(study, seed) for seed in seeds}
     keys: dict[int, Key] = {seed: study.policy_key(None if cloning else rewards[seed].digest, seed) for seed in seeds}
@@ -36,22 +47,39 @@ def learn(study: Study, seeds: Sequence[int]) -> list[Artefact]:
 
     def train(missing: Sequence[int], folders: list[Path]) -> None:
         stacked = None if cloning else np.stack([load_rewards(rewards[seed]) for seed in missing])
-        data = _transitions(study, stacked)
+        data = transitions(study, stacked)
         learner = BehaviourCloning(data, missing, config) if cloning else IQL(data, missing, config)
 
         def keep(step: int) -> None:
             for member, folder in enumerate(folders):
                 save_tensors(folder / snapshot_name(step), learner.result(member))
+            if on_snapshot:
+                on_snapshot(missing, step, [folder / snapshot_name(step) for folder in folders])
 
         label = f"{study.config.method} {study.task.name} seeds {list(missing)}"
         curves = fit_members(learner, config.steps, folders, label, steps, keep)
-        for folder, curve in zip(folders, curves, strict=True):
+        for seed, folder, curve in zip(missing, folders, curves, strict=True):
             write_json(folder / CURVE, curve)
+            _warn_of_few(label, seed, curve)
 
     return study.produce_members("policies", keys, train)
 
 
-def _transitions(study: Study, rewards: np.ndarray | None) -> Transitions:
+def _warn_of_few(label: str, seed: int, curve: Curve) -> None:
+    """Say so where advantage weights left a policy little to learn from; one batch is noisy, so over the last tenth."""
+    shares = [point["effective_share"] for point in curve[-max(1, len(curve) // 10) :] if "effective_share" in point]
+    if shares and float(np.mean(shares)) < FEW:
+        _LOGGER.warning(
+            "%s: seed %d ended on an effective %.0f %% of each batch: nearly all advantage weight is on a few transitions. "
+            "A lower --iql.temperature follows the data more closely while the value has not converged",
+            label,
+            seed,
+            100 * float(np.mean(shares)),
+        )
+
+
+def transitions(study: Study, rewards: np.ndarray | None) -> Transitions:
+    """The dataset on the study's device with the rewards of M members, (M, N), or none."""
     dataset = study.dataset
 
     def there(array: np.ndarray) -> Tensor:

@@ -1,7 +1,8 @@
 """pretrain ─► intents: an ICVF of each seed, and the features that alignments compare."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,8 +22,12 @@ def standardisation(observations: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), torch.where(std < 1e-6, 1.0, std).float()
 
 
-def pretrain(study: Study, seeds: Sequence[int]) -> list[Artefact]:
-    """Train the intents of `seeds`, or read back those that exist."""
+OnPoint = Callable[[Sequence[int], dict[str, Any]], None]
+"""Told of the seeds that train together and of each new point of their curve; its metrics are lists, one value a seed."""
+
+
+def pretrain(study: Study, seeds: Sequence[int], on_point: OnPoint | None = None) -> list[Artefact]:
+    """Train the intents of `seeds`, or read back those that exist. `on_point` is told of each point of the curve on the way."""
     config = study.config.icvf
     states = torch.from_numpy(study.dataset.observations)
     mean, std = standardisation(states)
@@ -40,7 +45,13 @@ def pretrain(study: Study, seeds: Sequence[int]) -> list[Artefact]:
 
     def train(missing: Sequence[int], folders: list[Path]) -> None:
         icvf = learner(missing)
-        curve = fit_members(icvf, config.steps, folders, f"intents {study.task.name} seeds {list(missing)}")
+        label = f"intents {study.task.name} seeds {list(missing)}"
+
+        def reached(point: dict[str, Any]) -> None:
+            if on_point:
+                on_point(missing, point)
+
+        curve = fit_members(icvf, config.steps, folders, label, on_point=reached)
         for member, folder in enumerate(folders):
             save_tensors(folder / ENCODER, icvf.result(member) | {"mean": mean, "std": std})
             write_json(folder / CURVE, curve[member])

@@ -16,10 +16,10 @@ from ailot_ray.data.experts import choose_experts
 from ailot_ray.data.trajectories import Dataset, Expert
 from ailot_ray.defaults import resolve
 from ailot_ray.runtime import set_up_torch
-from ailot_ray.store import Artefact, Key, Store
+from ailot_ray.store import Artefact, Key, Store, digest_of
 from ailot_ray.tasks import Task, get_task
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raised when the code changes what a key leads to, so that no older artefact is taken for a new one."""
 
 
@@ -38,6 +38,13 @@ class Study:
         """Resolve `config`, load its data and set torch up. Raises ConfigError or DataError."""
         resolved = resolve(config)
         return cls(resolved, get_task(config.task), load_dataset(resolved), store, set_up_torch(config.device))
+
+    def sibling(self, config: Config) -> "Study":
+        """A study of another configuration, which shares this one's dataset where it is of the same file."""
+        same = ("task", "data", "data_dir")
+        if any(getattr(config, name) != getattr(self.config, name) for name in same):
+            return Study.open(config, self.store)
+        return Study(resolve(config), self.task, self.dataset, self.store, set_up_torch(config.device))
 
     @cached_property
     def experts(self) -> tuple[Expert, ...]:
@@ -80,6 +87,19 @@ class Study:
         about = {"task": self.task.name, "method": self.config.method, "source": self.dataset.source}
         return {**about, "policy": policy, "evaluation": asdict(self.config.evaluation)}
 
+    def keys(self, seed: int) -> dict[str, Key]:
+        """The keys of all artefacts that one seed's score needs, by kind, in the order in which they are made."""
+        keys: dict[str, Key] = {}
+        if self.uses_intents:
+            keys["intents"] = self.intents_key(seed)
+        if self.aligned:
+            keys["alignment"] = self.alignment_key(_digest(keys, "intents"))
+        if self.config.method != "bc":
+            keys["rewards"] = self.rewards_key(_digest(keys, "alignment"))
+        keys["policies"] = self.policy_key(_digest(keys, "rewards"), seed)
+        keys["scores"] = self.scores_key(digest_of("policies", keys["policies"]))
+        return keys
+
     def produce_members(
         self, kind: str, keys: Mapping[int, Key], train: Callable[[Sequence[int], list[Path]], None]
     ) -> list[Artefact]:
@@ -109,6 +129,10 @@ class Study:
             sections = (*sections, "icvf.")
         wanted = (*sections, "evaluation.", *(("experts", "expert") if self.aligned else ()))
         return {path: value for path, value in flatten(self.config).items() if path.startswith(wanted)}
+
+
+def _digest(keys: Mapping[str, Key], kind: str) -> str | None:
+    return digest_of(kind, keys[kind]) if kind in keys else None
 
 
 def _array_digest(expert: Expert) -> str:

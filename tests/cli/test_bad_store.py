@@ -32,7 +32,7 @@ FULL: dict[str, tuple[Sequence[str], int, str]] = {
     "pretrain": (["pretrain"], 200, "icvf.safetensors"),
     "relabel": (["relabel"], 200, "parquet"),
     "train": (["train", "--method", "bc"], 200, "actor-00000004.safetensors"),
-    "evaluate": (["evaluate", "--method", "bc"], 200, "episodes.parquet"),
+    "evaluate": (["evaluate", "--method", "bc"], 200, r"episodes-\d+.parquet"),
     "run": (["run", "--method", "bc"], 20_000, "learning_curves.png"),
 }
 """A verb, the largest file the disk takes, and the file on which it fails."""
@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint(content: bytes, work: Command, store: Path, tmp_pa
 def test_a_damaged_part_of_an_alignment(work: Command, store: Path, tmp_path: Path) -> None:
     assert work("relabel", "--method", "otr", "--store", tmp_path / "other").status == 0
     (folder,) = (tmp_path / "other" / "alignment").iterdir()
-    part = store / ".work" / f"alignment-{folder.name.rsplit('-', 1)[-1]}" / "parts" / "000000.parquet"
+    part = store / ".work" / f"alignment-{folder.name.rsplit('-', 1)[-1]}" / "checkpoints" / "part-000000.parquet"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"PAR1")
     require_one_line(work("relabel", "--method", "otr"), re.escape(str(part)), "cannot be read .*: delete it")

@@ -120,18 +120,6 @@ def test_run_keeps_its_table_where_no_video_can_be_drawn(
     assert not (tmp_path / "film.mp4").exists()
 
 
-def test_two_workers_end_in_the_results_of_one(command: Command, hopper: Path, tmp_path: Path) -> None:
-    results = []
-    for workers in (2, 1):
-        arguments = ["--task", "hopper-medium-v2", "--data", hopper, "--store", tmp_path / f"store-{workers}", *TINY]
-        ended = command("run", *arguments, "--workers", workers, "--methods", "ailot", "bc", "--seeds", 0, 1, "--json")
-        assert ended.status == 0, ended.err
-        results.append(ended.json["rows"])
-    assert results[0] == results[1]
-    shared = tmp_path / "store-2"
-    assert len(list(shared.glob("alignment/*"))) == 2 and len(list(shared.glob("scores/*"))) == 4
-
-
 def test_results_in_three_styles(work: Command, command: Command, store: Path) -> None:
     work("run", "--methods", "bc", "iql")
     text = command("results", "--store", store)

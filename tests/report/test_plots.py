@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ailot_ray.errors import StoreError
 from ailot_ray.report.plots import plot_learning_curves, plot_rewards, plot_scores
-from ailot_ray.report.results import collect
+from ailot_ray.report.results import collect, load_trials
 from ailot_ray.report.tables import NOTHING_YET
 
 from .conftest import WriteTrial
@@ -34,7 +34,7 @@ def dashed(axis: Axes) -> list[list[float]]:
 
 
 def test_learning_curves(store: Path, tmp_path: Path) -> None:
-    figure = plot_learning_curves(store, tmp_path / "new" / "curves.png")
+    figure = plot_learning_curves(load_trials(store), tmp_path / "new" / "curves.png")
     assert_drawn(tmp_path / "new" / "curves.png")
     hopper, walker = figure.axes
     # A line a configuration and the dataset's; a band a configuration.
@@ -54,7 +54,7 @@ def test_learning_curves(store: Path, tmp_path: Path) -> None:
 def test_a_curve_is_the_mean_over_seeds_with_their_deviation(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial("bc", 0, {100: [0.0, 2.0], 200: [10.0]})
     write_trial("bc", 1, {100: [5.0], 200: [16.0]})
-    [axis] = plot_learning_curves(tmp_path / "store", tmp_path / "curves.png").axes
+    [axis] = plot_learning_curves(load_trials(tmp_path / "store"), tmp_path / "curves.png").axes
     [line] = [line for line in axis.lines if line.get_linestyle() != "--"]
     np.testing.assert_allclose(np.asarray(line.get_xydata()), [[100, 3.0], [200, 13.0]])
     [band] = axis.collections
@@ -65,7 +65,7 @@ def test_a_curve_is_the_mean_over_seeds_with_their_deviation(tmp_path: Path, wri
 
 def test_a_curve_of_one_snapshot_is_a_point(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial("ailot", 0, {1000: [3.0]}, mean_score=None)
-    figure = plot_learning_curves(tmp_path / "store", tmp_path / "curves.png")
+    figure = plot_learning_curves(load_trials(tmp_path / "store"), tmp_path / "curves.png")
     assert_drawn(tmp_path / "curves.png")
     [line] = figure.axes[0].lines
     assert line.get_marker() == "o"
@@ -88,7 +88,7 @@ def test_scores(store: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_clipped_and_panels_do_not_overlap(store: Path, tmp_path: Path) -> None:
     figures = [
-        plot_learning_curves(store, tmp_path / "curves.png"),
+        plot_learning_curves(load_trials(store), tmp_path / "curves.png"),
         plot_scores(collect(store), tmp_path / "scores.png"),
         plot_rewards({"a": [0.1, 3.0], "b": [4.9]}, 5.0, tmp_path / "rewards.png"),
     ]
@@ -126,7 +126,7 @@ def test_no_rewards_are_refused(tmp_path: Path) -> None:
 
 def test_an_empty_store_and_a_bad_place_are_one_line(tmp_path: Path, store: Path) -> None:
     with pytest.raises(StoreError) as caught:
-        plot_learning_curves(tmp_path / "none", tmp_path / "curves.png")
+        plot_learning_curves(load_trials(tmp_path / "none"), tmp_path / "curves.png")
     assert str(caught.value) == NOTHING_YET
     with pytest.raises(StoreError):
         plot_scores(collect(tmp_path / "none"), tmp_path / "scores.png")

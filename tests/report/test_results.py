@@ -160,13 +160,13 @@ def test_an_altered_score_is_noticed(write_trial: WriteTrial, tmp_path: Path) ->
 
 
 def test_results_are_written_whole(store: Path) -> None:
-    path = write_results(store)
+    path = write_results(load_trials(store), store)
     assert path == store / "results.parquet"
     assert pq.read_table(path).equals(collect(store))
     before = path.read_bytes()
     spoil_json(next((store / "scores").iterdir()))
     with pytest.raises(StoreError):
-        write_results(store)
+        write_results(load_trials(store), store)
     assert path.read_bytes() == before
     assert {entry.name for entry in store.iterdir()} == {"scores", "results.parquet"}
 
@@ -174,7 +174,7 @@ def test_results_are_written_whole(store: Path) -> None:
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file")
     with pytest.raises(StoreError, match=r"cannot write .*results\.parquet") as caught:
-        write_results(tmp_path / "store")
+        write_results(load_trials(tmp_path / "store"), tmp_path / "store")
     assert "\n" not in str(caught.value)
 
 

@@ -41,7 +41,7 @@ class Killed(BaseException):
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != RUN)
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != RUN and path.parent.name != ".journal")
     return {str(path.relative_to(folder)): sha256_of(path) for path in files}
 
 

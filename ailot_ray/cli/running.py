@@ -1,0 +1,74 @@
+"""From arguments to an exit status: every failure that a user can cause ends in one line and a status other than 0."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import tyro
+
+from ailot_ray.errors import AilotError
+
+USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+class UsageError(AilotError):
+    """A command line that cannot be parsed."""
+
+
+def parse(verbs: Any, program: str, about: str, arguments: Sequence[str], default: Any = None) -> Any:
+    """Turn arguments into one of `verbs`. Prints help and exits with 0 where asked to; raises UsageError or ConfigError."""
+    given = {} if default is None else {"default": default}
+
+    def cli() -> Any:
+        return tyro.cli(verbs, prog=program, description=about, args=list(arguments), **given)
+
+    captured = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(captured), contextlib.redirect_stderr(captured):
+            return cli()
+    except SystemExit as end:
+        if not end.code:
+            return cli()  # help, in the terminal's own width and colours
+    raise UsageError(_one_line(captured.getvalue(), program))
+
+
+def _one_line(report: str, program: str) -> str:
+    """tyro's report (a title, the message, hints, with rules between) as one line."""
+    sections = [" ".join(section.split()) for section in re.split(r"\n\s*-{10,}\s*\n", report)]
+    message = sections[1].rstrip(".") if len(sections) > 1 else " ".join(sections)
+    near = re.search(r"Perhaps you meant:?\s+(--[\w.-]+)", " ".join(sections))
+    choices = next((f"{section}; " for section in sections if section.startswith("Available subcommands")), "")
+    hint = f"did you mean {near.group(1)}? " if near else choices
+    return f"{message}: {hint}`{program} … --help` lists the flags"
+
+
+def run_command(verbs: Any, program: str, about: str, arguments: Sequence[str], default: Any = None) -> int:
+    """Parse `arguments`, execute what they name, and return the exit status; with `--json` print its result last."""
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        verb = parse(verbs, program, about, arguments, default)
+        result = verb.execute()
+        if verb.json:
+            print(json.dumps(result, sort_keys=True))
+        sys.stdout.flush()
+    except AilotError as error:
+        print(f"ailot_ray: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE if isinstance(error, UsageError) else FAILURE
+    except BrokenPipeError:  # the reader of a pipe has left: nobody is there to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        reason = " ".join(str(error.strerror or error).split())
+        print(f"ailot_ray: {reason}{where}: free some space or choose another --store", file=sys.stderr)
+        return FAILURE
+    except KeyboardInterrupt:
+        print("ailot_ray: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,89 @@
+"""The command line of a sweep: what every file in `experiments/` that asks about settings offers."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from ailot_ray import cluster
+from ailot_ray.cli.running import run_command
+from ailot_ray.cli.showing import show_results
+from ailot_ray.cluster.options import ClusterOptions
+from ailot_ray.cluster.sweep import Sweep, plan
+from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig
+from ailot_ray.errors import ConfigError
+from ailot_ray.report.results import load_trials
+from ailot_ray.store import write_json
+
+SMOKE = Config(
+    task="hopper-builtin",
+    icvf=ICVFConfig(steps=500),
+    iql=IQLConfig(steps=1000, snapshots=4),
+    evaluation=EvaluationConfig(episodes=3, curve_episodes=1),
+)
+"""Settings of `--smoke`: the built-in data, minutes on 2 cores. Enough to see a sweep run, too little to learn anything."""
+
+
+@dataclass(frozen=True)
+class Sweeping:
+    """Flags of a sweep. Each setting that the sweep itself varies takes its values from the sweep, not from its flag."""
+
+    sweep: tyro.conf.Suppress[Sweep]
+    smoke_grid: tyro.conf.Suppress[dict[str, Sequence[Any]]]
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+    cluster: Annotated[ClusterOptions, tyro.conf.arg(name="")] = field(default_factory=ClusterOptions)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of every trial; a trial's score is their mean."""
+    store: Path = Path("store")
+    """Folder of artefacts, shared by all nodes. What is finished there is read back; what was killed goes on."""
+    scheduler: Literal["fifo", "asha"] = "fifo"
+    """asha stops trials whose mean score is behind at the same number of gradient steps."""
+    samples: int = 20
+    """Trials of a search; a grid has as many as it has."""
+    wandb: Literal["online", "offline"] | None = None
+    """Also log to Weights & Biases."""
+    smoke: bool = False
+    """A small sweep on the built-in data in place of this one: does everything run?"""
+    dry_run: bool = False
+    """Print what would be done, what is done already, and how long the rest may take."""
+    json: bool = False
+    """End with one JSON object on the last line of standard output."""
+
+    def execute(self) -> dict[str, Any]:
+        wanted = replace(self.sweep, base=self.config, seeds=self.seeds, scheduler=self.scheduler, samples=self.samples)
+        if self.smoke:
+            wanted = replace(wanted, name=f"{wanted.name}-smoke", base=replace(SMOKE, device=self.config.device), samples=3)
+            wanted = replace(wanted, seeds=self.seeds[:1], grid=self.smoke_grid)
+        ahead = plan(wanted, self.store)
+        print(ahead.format(self.cluster.workers or 1), flush=True)
+        counts = {kind: {"distinct": len(steps), "to_do": len(ahead.missing(kind))} for kind, steps in ahead.steps.items()}
+        if self.dry_run:
+            return {"plan": counts, "seconds": ahead.seconds}
+        result = cluster.run_sweep(wanted, self.store, self.cluster, self.wandb)
+        trials = [trial for trial in load_trials(self.store) if trial.digest in result.scores]
+        folder = self.store / "sweeps" / wanted.name
+        print()
+        shown = show_results(trials, folder) if trials else {}
+        failures = [asdict(failure) | {"log": str(failure.log)} for failure in result.failures]
+        for failure in failures:
+            settings = " ".join(f"{path}={value}" for path, value in failure["settings"].items())
+            print(f"  FAILED {settings}: {' '.join(failure['reason'].split())}\n         log: {failure['log']}")
+        for stopped in result.stopped:
+            print("  stopped early " + " ".join(f"{path}={value}" for path, value in stopped.items()))
+        summary = {"plan": counts, "failures": failures, "stopped": [dict(stopped) for stopped in result.stopped]} | shown
+        write_json(folder / "sweep.json", summary)
+        if failures:
+            raise ConfigError(
+                f"{len(failures)} of {len(result.settings)} trials failed: see the lines above; the others are kept"
+            )
+        return summary
+
+
+def sweep_main(sweep: Sweep, smoke: dict[str, Sequence[Any]] | None = None, arguments: Sequence[str] | None = None) -> int:
+    """Run `sweep` as a program; `smoke` is the smaller grid of `--smoke`. Returns the exit status."""
+    default = Sweeping(sweep, smoke or {}, sweep.base, seeds=sweep.seeds, scheduler=sweep.scheduler, samples=sweep.samples)
+    program = f"python {sys.argv[0]}"
+    return run_command(Sweeping, program, f"Sweep {sweep.name}.", sys.argv[1:] if arguments is None else arguments, default)

@@ -1,0 +1,38 @@
+"""Stages of several methods and seeds on Ray, for a command that is no sweep: one way through the same rooms."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ailot_ray.cluster.options import ClusterOptions, Stage
+from ailot_ray.cluster.session import connected
+from ailot_ray.cluster.sweep import Sweep, plan
+from ailot_ray.cluster.train import fit_by_train
+from ailot_ray.cluster.tuning import prepare, run_sweep
+from ailot_ray.cluster.work import Job
+from ailot_ray.config import Config, Method
+from ailot_ray.errors import AilotError
+
+
+def make_all(
+    stage: Stage, base: Config, methods: Sequence[Method], seeds: Sequence[int], store: Path, options: ClusterOptions
+) -> None:
+    """Make the artefacts of `stage`, and of all stages before it, for every method and seed.
+
+    A method that fails does not stop the others. Raises AilotError that names those that failed when all have ended.
+    """
+    sweep = Sweep("run", base, grid={"method": tuple(methods)}, seeds=tuple(seeds))
+    failed: dict[str, str] = {}
+    if stage == "evaluate":
+        for failure in run_sweep(sweep, store, options).failures:
+            failed[str(failure.settings["method"])] = failure.reason
+    else:
+        ahead = plan(sweep, store)
+        with connected(options, store) as origin:
+            prepare(origin, ahead, options, alignments=stage != "pretrain")
+            for method in methods if stage == "learn" else ():
+                try:
+                    fit_by_train(origin, Job("learn", sweep.config({"method": method}), sweep.seeds), options)
+                except AilotError as error:
+                    failed[method] = str(error)
+    if failed:
+        raise AilotError("; ".join(f"{stage} {method} {base.task}: {reason}" for method, reason in failed.items()))

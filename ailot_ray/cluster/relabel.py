@@ -1,0 +1,139 @@
+"""Relabelling by actors: each solves whole parts of an alignment, and nothing but paths and numbers travels.
+
+An actor opens the dataset and loads the encoder once, then writes each part it is given to the alignment's work folder, under a
+temporary name first. Which actor solves a part, in which order, and how often one is killed on the way changes no byte.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util import ActorPool
+
+from ailot_ray.cluster.facts import Origin
+from ailot_ray.cluster.options import ClusterOptions
+from ailot_ray.cluster.session import capacity, gpus_per_worker, limit_gpu_memory, raised, worker_resources
+from ailot_ray.config import Config
+from ailot_ray.progress import progress_bar, silence
+from ailot_ray.stages import Study, pretrain, relabel
+from ailot_ray.stages.align import SHARD, PartSolver, merge_parts, missing_parts, part_path, require_length
+from ailot_ray.store import Artefact, Key, Store, digest_of
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What the driver has to know of an alignment: its name, not its data."""
+
+    task: str
+    key: Key
+    trajectories: int
+    parts: int
+
+
+class PartWorker:
+    """The body of an actor. A restarted one has lost nothing but its loaded data."""
+
+    def __init__(self, origin: Origin, config: Config, seed: int, digest: str, gpus: float) -> None:
+        self.origin, self.config, self.seed, self.digest, self.gpus = origin, config, seed, digest, gpus
+        self.solver: PartSolver | None = None
+
+    def solve(self, number: int, folder: Path) -> int:
+        """Solve one part, if nobody has; returns its number."""
+        if part_path(folder, number).exists():  # a call that is repeated after its actor died at the very end
+            return number
+        if self.solver is None:  # not in __init__, where an error would lose its type and its message
+            self.origin.require_same_node()
+            limit_gpu_memory(self.gpus)
+            silence()
+            study = Study.open(self.config, Store(self.origin.store))
+            intents = pretrain(study, [self.seed])[0] if study.uses_intents else None
+            self.solver = PartSolver(study, intents)
+        self.solver.study.store.note("part", "alignment", self.digest, part=number)
+        self.solver.solve(number, folder)
+        return number
+
+
+def align_by_actors(origin: Origin, config: Config, seed: int, options: ClusterOptions) -> Artefact:
+    """The alignment of one seed's intents, which must have been trained; bytes as `ailot_ray.stages.align` makes them.
+
+    Shows trajectories per second and the time left. The driver's memory does not depend on the size of the dataset. Raises
+    what a part raises, and ClusterError where actors keep dying.
+    """
+    store = Store(origin.store)
+    try:
+        found: Alignment = ray.get(_describe.remote(origin, config, seed))
+        if store.finished("alignment", found.task, found.key):
+            artefact = store.find("alignment", found.task, found.key)
+            assert artefact
+            return artefact
+
+        def build(folder: Path) -> None:
+            missing = missing_parts(folder, found.parts)
+            label = f"alignment {found.task} seed {seed}"
+            done = found.trajectories - sum(_size(found, number) for number in missing)
+            with progress_bar(found.trajectories, label, "trajectory", done) as bar:
+                for number in _solve_all(origin, config, seed, options, digest_of("alignment", found.key), missing, folder):
+                    bar.update(_size(found, number))
+            ray.get(_merge.remote(folder, found.parts))
+
+        return store.produce("alignment", found.task, found.key, build)
+    except ray.exceptions.RayError as error:
+        raise raised(error) from error
+
+
+def relabel_by_actors(origin: Origin, config: Config, seed: int, options: ClusterOptions) -> Artefact:
+    """Alignment by actors, then the rewards and the report, made in one task."""
+    align_by_actors(origin, config, seed, options)
+    try:
+        artefact: Artefact = ray.get(_relabel.remote(origin, config, seed))
+    except ray.exceptions.RayError as error:
+        raise raised(error) from error
+    return artefact
+
+
+def _size(found: Alignment, number: int) -> int:
+    return min(SHARD, found.trajectories - number * SHARD)
+
+
+def _solve_all(
+    origin: Origin, config: Config, seed: int, options: ClusterOptions, digest: str, missing: list[int], folder: Path
+) -> Iterator[int]:
+    if not missing:
+        return
+    # an actor may die as often as it likes, a part may take only so many with it
+    actor_class = ray.remote(PartWorker).options(
+        **worker_resources(options), max_restarts=-1, max_task_retries=options.retries, scheduling_strategy="SPREAD"
+    )
+    share = gpus_per_worker(options)
+    count = min(capacity(options), len(missing))
+    actors: list[Any] = [actor_class.remote(origin, config, seed, digest, share) for _ in range(count)]
+    try:
+        pool = ActorPool(actors)
+        yield from pool.map_unordered(lambda actor, number: actor.solve.remote(number, folder), missing)
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+
+
+@ray.remote(num_cpus=1)
+def _describe(origin: Origin, config: Config, seed: int) -> Alignment:
+    origin.require_same_node()
+    study = Study.open(config, Store(origin.store))
+    require_length(study)
+    key = study.keys(seed)["alignment"]
+    trajectories = study.dataset.trajectories
+    return Alignment(study.task.name, key, trajectories, -(-trajectories // SHARD))
+
+
+@ray.remote(num_cpus=1)
+def _merge(folder: Path, parts: int) -> None:
+    merge_parts(folder, parts)
+
+
+@ray.remote(num_cpus=1)
+def _relabel(origin: Origin, config: Config, seed: int) -> Artefact:
+    origin.require_same_node()
+    silence()
+    return relabel(Study.open(config, Store(origin.store)), seed)

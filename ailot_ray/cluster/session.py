@@ -1,0 +1,112 @@
+"""One connection to Ray for one command: joined or started, and ended with everything that it started."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import ray
+import torch
+
+from ailot_ray.cluster.facts import Origin
+from ailot_ray.cluster.options import ClusterOptions
+from ailot_ray.cluster.reach import require_answer
+from ailot_ray.errors import AilotError
+
+WORKER_ENVIRONMENT = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of a configuration mean the driver's folder
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl"),
+}
+
+
+class ClusterError(AilotError):
+    """Ray cannot be reached or started."""
+
+
+@contextlib.contextmanager
+def connected(options: ClusterOptions, store: Path) -> Iterator[Origin]:
+    """Join the cluster of `options`, or start Ray on this machine; yields what remote calls carry along.
+
+    A session that is already open is used and left open. Otherwise the connection is closed at the end, by whatever end: a
+    local Ray with all of its processes, or this driver's actors, tasks and placement groups on a cluster. Raises ClusterError
+    where Ray cannot be reached, StoreError where `store` cannot be written.
+    """
+    origin = Origin.here(store)
+    joined = ray.is_initialized()
+    try:
+        if not joined:
+            _start(options)
+        yield origin
+    finally:
+        if not joined:
+            ray.shutdown()
+        origin.forget()
+
+
+def _start(options: ClusterOptions) -> None:
+    os.environ.update({name: value for name, value in WORKER_ENVIRONMENT.items() if name not in os.environ})
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    local = address is None
+    if address and address != "auto":
+        require_answer(address)  # where nobody answers, Ray would go on trying for minutes
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # that tokens are on is as it should be
+    try:
+        ray.init(
+            address=address or "local",
+            num_cpus=(options.workers or os.cpu_count()) if local else None,
+            runtime_env={"env_vars": WORKER_ENVIRONMENT},
+            logging_level=logging.WARNING,
+            log_to_driver=True,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = address or "this machine"
+        reason = " ".join(str(error).split())[:300]
+        raise ClusterError(
+            f"no Ray at {where} ({reason}): check --address, or leave it out to start Ray on this machine"
+        ) from error
+
+
+def gpus_per_worker(options: ClusterOptions) -> float:
+    """GPUs of each worker, as asked for, else 1 where the connected cluster has any."""
+    if options.gpus_per_worker is not None:
+        return options.gpus_per_worker
+    return 1.0 if _resources().get("GPU", 0) else 0.0
+
+
+def capacity(options: ClusterOptions) -> int:
+    """How many workers the connected cluster runs side by side: by its GPUs and their shares, else by its cores."""
+    share, resources = gpus_per_worker(options), _resources()
+    count = int(resources.get("GPU", 0) / share) if share else int(resources.get("CPU", 1))
+    # GPU nodes may come only when they are asked for: then the limit is the user's word
+    return max(1, options.workers or count) if share else max(1, min(count, options.workers or count))
+
+
+def worker_resources(options: ClusterOptions) -> dict[str, float]:
+    """What one worker takes, as keyword arguments of `ray.remote`."""
+    return {"num_cpus": 1, "num_gpus": gpus_per_worker(options)}
+
+
+def limit_gpu_memory(share: float) -> None:
+    """Keep this process to its share of its GPU's memory, so that one that wants more fails alone."""
+    if 0 < share < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(share)
+
+
+def _resources() -> dict[str, float]:
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources
+
+
+def raised(error: Exception) -> Exception:
+    """What to raise for an error that came out of Ray: an AilotError as it was raised on the worker, or one line about it."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, AilotError):
+        return type(cause)(str(cause))
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return ClusterError(
+        f"a Ray worker failed ({lines[0]} {lines[-1] if len(lines) > 1 else ''}): run the same command again, it goes on where "
+        "it was; `doctor` looks at the nodes"
+    )

@@ -1,0 +1,51 @@
+"""Where a sweep can be watched: Tune's TensorBoard files always, Weights & Biases where asked for. No account is needed."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from ray.air.integrations.wandb import WandbLoggerCallback
+from ray.tune.experiment import Trial
+
+from ailot_ray.cluster.sweep import Sweep
+from ailot_ray.config import flatten
+from ailot_ray.defaults import resolve
+from ailot_ray.errors import ConfigError
+from ailot_ray.store import digest_of
+
+Wandb = Literal["online", "offline"]
+PROJECT = "ailot_ray"
+
+
+def trial_digest(sweep: Sweep, settings: dict[str, Any]) -> str:
+    """Names a trial by its resolved configuration and seeds, the same in every run of the sweep."""
+    settings_of_all = flatten(resolve(sweep.config(settings)))
+    return digest_of("trial", {"config": settings_of_all, "seeds": list(sweep.seeds)})[:12]
+
+
+def trial_name(sweep: Sweep, settings: dict[str, Any]) -> str:
+    """``reward.tau=0.5,transport.k=2-<digest>``: a folder, a TensorBoard run, a name in Weights & Biases."""
+    text = ",".join(f"{path}={value}" for path, value in settings.items()).replace("/", "_")[:120]
+    return f"{text or sweep.base.method}-{trial_digest(sweep, settings)[:8]}"
+
+
+class WandbTrials(WandbLoggerCallback):
+    """A run for each trial: group = sweep, job type = the configuration, id = its digest, so that a second run continues it."""
+
+    def __init__(self, sweep: Sweep, mode: Wandb, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if mode == "online" and not (os.environ.get("WANDB_API_KEY") or Path("~/.netrc").expanduser().exists()):
+            raise ConfigError("--wandb online needs an account: run `wandb login`, set WANDB_API_KEY, or use --wandb offline")
+        os.environ["WANDB_MODE"] = mode
+        super().__init__(project=PROJECT, group=sweep.name, mode=mode, dir=str(folder))
+        self.sweep = sweep
+
+    def log_trial_start(self, trial: Trial) -> None:
+        settings = trial.config["settings"]
+        self.kwargs |= {
+            "id": trial_digest(self.sweep, settings),
+            "name": trial_name(self.sweep, settings),
+            "job_type": ",".join(f"{path}={value}" for path, value in settings.items())[:60] or self.sweep.base.method,
+            "resume": "allow",
+        }
+        super().log_trial_start(trial)

@@ -1,0 +1,249 @@
+"""Running a sweep: shared stages once each, then Ray Tune over the trials, then a table that also names what failed."""
+
+import functools
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune.integration.ray_train import TuneReportCallback
+from ray.tune.schedulers import AsyncHyperBandScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from ailot_ray.cluster.facts import Origin
+from ailot_ray.cluster.options import ClusterOptions
+from ailot_ray.cluster.relabel import align_by_actors
+from ailot_ray.cluster.session import capacity, connected, gpus_per_worker, limit_gpu_memory, raised, worker_resources
+from ailot_ray.cluster.sweep import Between, Plan, Sweep, plan
+from ailot_ray.cluster.trackers import Wandb, WandbTrials, trial_name
+from ailot_ray.cluster.train import RAY_FOLDER, fit_by_train
+from ailot_ray.cluster.work import Job, Point, perform
+from ailot_ray.config import Config
+from ailot_ray.errors import AilotError
+from ailot_ray.progress import silence
+from ailot_ray.stages import Study
+from ailot_ray.store import Store, digest_of
+
+METRIC, STEP = "score", "step"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that did not end in scores."""
+
+    settings: Mapping[str, Any]
+    reason: str
+    log: Path
+    """Tune's folder of the trial."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep came to. The numbers themselves are in the store."""
+
+    sweep: Sweep
+    settings: Sequence[Mapping[str, Any]]
+    """Of every trial, in the order in which they were run."""
+    scores: frozenset[str]
+    """Digests of the score artefacts of all trials."""
+    failures: Sequence[Failure] = ()
+    stopped: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    """Trials that the scheduler stopped early."""
+
+
+def run_sweep(sweep: Sweep, store: Path, options: ClusterOptions, wandb: Wandb | None = None) -> SweepResult:
+    """Run what is missing of `sweep`: pretrainings, alignments, then the trials; reads back what `store` has.
+
+    A trial that fails does not stop the others. Raises ConfigError or DataError for a sweep that cannot work, before anything
+    is started, and ClusterError where Ray cannot be reached.
+    """
+    ahead = plan(sweep, store)
+    done = {step.digest for step in ahead.steps["scores"] if step.done}
+    settings = [chosen for chosen, _ in ahead.trials]
+    waiting = [chosen for chosen, scores in ahead.trials if sweep.space or not scores <= done]
+    if not waiting:
+        return SweepResult(sweep, settings, frozenset(done))
+    with connected(options, store) as origin:
+        if not sweep.space:
+            prepare(origin, ahead, options)
+        return _tune(origin, sweep, settings, waiting, options, wandb)
+
+
+def prepare(origin: Origin, ahead: Plan, options: ClusterOptions, alignments: bool = True) -> None:
+    """Make the pretrainings and alignments that trials share, each once. What fails here fails again, told, in its trials."""
+    groups: dict[tuple[str, str], tuple[Config, list[int]]] = {}
+    for step in ahead.missing("intents"):
+        key = (step.task, repr((step.key["data"], step.key["icvf"])))
+        groups.setdefault(key, (step.config, []))[1].append(step.seed)
+    jobs = [Job("pretrain", config, tuple(seeds)) for config, seeds in groups.values()]
+    refs = (
+        [_prepare_job.remote(origin, job, options) for job in jobs]
+        if use_train(options, len(jobs))
+        else [
+            _perform_job.options(**worker_resources(options), max_retries=options.retries).remote(
+                origin, Job("pretrain", job.config, (seed,)), gpus_per_worker(options)
+            )
+            for job in jobs
+            for seed in job.seeds
+        ]
+    )
+    for ref in refs:
+        with _telling():
+            ray.get(ref)
+    for step in ahead.missing("alignment") if alignments else ():
+        with _telling():
+            align_by_actors(origin, step.config, step.seed, options)
+
+
+class _telling:  # noqa: N801
+    """Prints the failure of a shared stage and goes on: its trials will stand in the table as failed."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, ray.exceptions.RayError):
+            error = raised(error)
+        if isinstance(error, AilotError):
+            sys.stderr.write(f"ailot_ray: {error}\n")
+            return True
+        return False
+
+
+def use_train(options: ClusterOptions, jobs: int) -> bool:
+    """Whether Ray Train runs the trials: as told, else wherever the trials alone would leave workers idle or there are GPUs."""
+    if options.launcher != "auto":
+        return options.launcher == "train"
+    return bool(gpus_per_worker(options)) or jobs < capacity(options)
+
+
+@ray.remote(num_cpus=0)
+def _prepare_job(origin: Origin, job: Job, options: ClusterOptions) -> None:
+    fit_by_train(origin, job, options)
+
+
+@ray.remote(num_cpus=1)
+def _perform_job(origin: Origin, job: Job, gpus: float) -> None:
+    origin.require_same_node()
+    limit_gpu_memory(gpus)
+    perform(Study.open(job.config, Store(origin.store)), job, lambda point: None)
+
+
+def _tune(
+    origin: Origin,
+    sweep: Sweep,
+    settings: Sequence[Mapping[str, Any]],
+    waiting: Sequence[Mapping[str, Any]],
+    options: ClusterOptions,
+    wandb: Wandb | None,
+) -> SweepResult:
+    count = sweep.samples if sweep.space else len(waiting)
+    by_train = use_train(options, count) or (sweep.scheduler == "asha" and len(sweep.seeds) > 1 and options.launcher == "auto")
+    share = gpus_per_worker(options)
+    workers = (1 if share else min(len(sweep.seeds), capacity(options))) if by_train else 1
+    folder = origin.store / RAY_FOLDER / "tune"
+    body = functools.partial(_trial, origin=origin, sweep=sweep, options=options, workers=workers if by_train else 0)
+    space: dict[str, Any] = {
+        "settings": _space(sweep) if sweep.space else tune.grid_search([dict(chosen) for chosen in waiting])
+    }
+    steps = sweep.base.iql.snapshots
+    scheduler = AsyncHyperBandScheduler(max_t=steps, grace_period=max(1, steps // 5)) if sweep.scheduler == "asha" else None
+    tuner = tune.Tuner(
+        tune.with_resources(body, {"cpu": 0} if by_train else {"cpu": 1, "gpu": share}),
+        param_space=space,
+        tune_config=TuneConfig(
+            metric=METRIC,
+            mode="max",
+            num_samples=sweep.samples if sweep.space else 1,
+            search_alg=OptunaSearch(seed=0) if sweep.space else None,
+            scheduler=scheduler,
+            max_concurrent_trials=max(1, capacity(options) // workers),
+            trial_name_creator=lambda trial: trial_name(sweep, trial.config["settings"]),
+            trial_dirname_creator=lambda trial: trial_name(sweep, trial.config["settings"]),
+        ),
+        run_config=RunConfig(
+            name=sweep.name,
+            storage_path=str(folder),
+            failure_config=FailureConfig(max_failures=options.retries),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+            callbacks=[WandbTrials(sweep, wandb, origin.store / "wandb")] if wandb else None,
+            verbose=1,
+        ),
+    )
+    results = tuner.fit()
+    failures, stopped, ran = [], [], []
+    for result in (results[i] for i in range(len(results))):
+        chosen = (result.config or {}).get("settings", {})
+        ran.append(chosen)
+        reason = (result.metrics or {}).get("failure") or (_last_line(result.error) if result.error else None)
+        if reason:
+            failures.append(Failure(chosen, reason, Path(result.path)))
+        elif not (result.metrics or {}).get("complete"):
+            stopped.append(chosen)
+    trials = ran if sweep.space else settings
+    return SweepResult(sweep, trials, _scores(origin, sweep, trials), failures, stopped)
+
+
+def _space(sweep: Sweep) -> dict[str, Any]:
+    return {path: _domain(domain) for path, domain in sweep.space.items()}
+
+
+def _domain(domain: Between | Sequence[Any]) -> Any:
+    if not isinstance(domain, Between):
+        return tune.choice(list(domain))
+    if domain.whole:
+        return tune.randint(int(domain.low), int(domain.high) + 1)
+    return tune.loguniform(domain.low, domain.high) if domain.log else tune.uniform(domain.low, domain.high)
+
+
+def _scores(origin: Origin, sweep: Sweep, trials: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    study: Study | None = None
+    digests = set()
+    for chosen in trials:
+        config = sweep.config(chosen)
+        study = study.sibling(config) if study else Study.open(config, Store(origin.store))
+        digests |= {digest_of("scores", study.keys(seed)["scores"]) for seed in sweep.seeds}
+    return frozenset(digests)
+
+
+def _last_line(error: BaseException) -> str:
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+
+
+def _trial(params: dict[str, Any], origin: Origin, sweep: Sweep, options: ClusterOptions, workers: int) -> None:
+    """One configuration with all its seeds, inside a Tune trial: with Ray Train (`workers` of it) or here (0)."""
+    job = Job("evaluate", sweep.config(params["settings"]), sweep.seeds)
+    total = job.config.iql.steps
+
+    def tell(point: Point) -> None:
+        tune.report({STEP: point.step, METRIC: point.mean, "spread": point.spread, "complete": point.step == total})
+
+    try:
+        if workers:
+            fit_by_train(origin, job, options, workers, [_MeanOverSeeds(total)])
+        else:
+            origin.require_same_node()
+            limit_gpu_memory(gpus_per_worker(options))
+            silence()
+            perform(Study.open(job.config, Store(origin.store)), job, tell)
+    except AilotError as error:  # the same again would fail the same: reported, not raised, so that Tune does not retry
+        tune.report({STEP: 0, METRIC: math.nan, "spread": math.nan, "complete": False, "failure": str(error)})
+
+
+class _MeanOverSeeds(TuneReportCallback):
+    """Hands Tune the mean over the seeds of all workers, where Ray's own callback knows the first worker's only."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = total
+
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        values = {int(seed): value for worker in metrics for seed, value in worker["values"].items()}
+        point = Point(metrics[0]["step"], values)
+        told = {STEP: point.step, METRIC: point.mean, "spread": point.spread, "complete": point.step == self.total}
+        super().after_report(run_context, [told], checkpoint)

@@ -1,0 +1,138 @@
+"""What a worker does with the seeds it was given, the same under Ray Train, inside a Tune trial, or with neither."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from ailot_ray.config import Config
+from ailot_ray.stages import Study, evaluate, learn, pretrain, score_snapshot
+from ailot_ray.stages.evaluate import EPISODES
+from ailot_ray.stages.learn import snapshot_name
+from ailot_ray.stages.pretrain import CURVE
+from ailot_ray.store import digest_of, read_json
+
+Stage = Literal["pretrain", "learn", "evaluate"]
+POINTS = 10
+"""Reports of a pretraining on its way."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage for one configuration and some of its seeds."""
+
+    stage: Stage
+    config: Config
+    seeds: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        seeds = "-".join(map(str, self.seeds))
+        return f"{self.stage}-{self.config.method}-{self.config.task}-seeds-{seeds}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is known at one step of all seeds of a worker."""
+
+    step: int
+    values: dict[int, float]
+    """The metric of each seed: the mean score of a snapshot, or the loss of a pretraining."""
+    files: dict[int, Path] = field(default_factory=dict)
+    """The snapshot of each seed."""
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(list(self.values.values())))
+
+    @property
+    def spread(self) -> float:
+        """Sample standard deviation over seeds; 0 for one."""
+        return float(np.std(list(self.values.values()), ddof=1)) if len(self.values) > 1 else 0.0
+
+
+Tell = Callable[[Point], None]
+
+
+class Gathered:
+    """Collects values of seeds that may not advance together, and tells of each step once, when every seed has reached it.
+
+    So each worker of a group tells the same steps in the same order, however its seeds were divided, resumed or already done:
+    Ray Train's reports are a barrier, and a worker that reports less often than another would stop it for ever.
+    """
+
+    def __init__(self, seeds: Sequence[int], tell: Tell) -> None:
+        self.seeds, self.tell = tuple(seeds), tell
+        self.values: dict[int, dict[int, float]] = {}
+        self.files: dict[int, dict[int, Path]] = {}
+        self.last = -1
+
+    def record(self, seed: int, step: int, value: float, file: Path | None = None) -> None:
+        if step <= self.last:
+            return
+        self.values.setdefault(step, {})[seed] = value
+        if file:
+            self.files.setdefault(step, {})[seed] = file
+        for ready in sorted(step for step, values in self.values.items() if len(values) == len(self.seeds)):
+            self.last = ready
+            self.tell(Point(ready, self.values.pop(ready), self.files.pop(ready, {})))
+
+
+def perform(study: Study, job: Job, tell: Tell) -> None:
+    """Do `job` and tell of each step that all its seeds have reached. Raises what the stages raise."""
+    {"pretrain": _pretrain, "learn": _learn, "evaluate": _evaluate}[job.stage](study, job.seeds, tell)
+
+
+def _pretrain(study: Study, seeds: Sequence[int], tell: Tell) -> None:
+    gathered, total = Gathered(seeds, tell), study.config.icvf.steps
+    reached = dict.fromkeys(seeds, 0)
+
+    def record(together: Sequence[int], point: dict[str, Any]) -> None:
+        for member, seed in enumerate(together):
+            if point["step"] * POINTS // total > reached[seed] * POINTS // total:
+                loss = point["loss"]
+                gathered.record(seed, point["step"], loss[member] if isinstance(loss, list) else loss)
+                reached[seed] = point["step"]
+
+    for group in _groups(study, seeds):
+        for seed, artefact in zip(group, pretrain(study, group, record), strict=True):
+            for point in read_json(artefact.path(CURVE)):  # what a resumed or finished seed has not told
+                record([seed], point)
+
+
+def _learn(study: Study, seeds: Sequence[int], tell: Tell) -> None:
+    for group in _groups(study, seeds):
+        learn(study, group)
+
+
+def _evaluate(study: Study, seeds: Sequence[int], tell: Tell) -> None:
+    gathered = Gathered(seeds, tell)
+    for group in _groups(study, seeds):
+        digests = {seed: digest_of("policies", study.keys(seed)["policies"]) for seed in group}
+
+        def score(together: Sequence[int], step: int, files: Sequence[Path], digests: dict[int, str] = digests) -> None:
+            for seed, file in zip(together, files, strict=True):
+                value = score_snapshot(study, seed, digests[seed], step, file)
+                if value is not None:
+                    gathered.record(seed, step, value, file)
+
+        # a finished seed's snapshots are in their artefact, not where they were scored; a resumed one has not told them all
+        for seed, policies in zip(group, learn(study, group, score), strict=True):
+            episodes = pq.read_table(evaluate(study, seed).path(EPISODES), columns=["step", "score"]).to_pandas()
+            for step, value in episodes.groupby("step")["score"].mean().items():
+                gathered.record(seed, int(step), float(value), policies.path(snapshot_name(int(step))))
+
+
+def _groups(study: Study, seeds: Sequence[int]) -> list[list[int]]:
+    """Seeds that train stacked, in one step, on a GPU; one by one on a CPU, where stacking gains nothing."""
+    return [list(seeds)] if study.device.type == "cuda" else [[seed] for seed in seeds]
+
+
+def copy_files(point: Point, folder: Path) -> None:
+    """Put the snapshots of `point` into `folder`, by seed."""
+    for seed, file in point.files.items():
+        shutil.copyfile(file, folder / f"seed-{seed}{file.suffix}")

@@ -1,0 +1,24 @@
+"""How sharp should the reward be? τ in α·exp(−τ·cost/s): too low saturates, too high collapses.
+
+    python experiments/sweep_tau.py --smoke
+    python experiments/sweep_tau.py --task hopper-medium-replay-v2 --seeds 0 1 2 3 4 --dry-run
+    python experiments/sweep_tau.py --address auto --gpus-per-worker 0.25
+
+Every τ shares the pretrainings and alignments of its seeds: only rewards and policies are made anew.
+"""
+
+import sys
+
+from ailot_ray import Config
+from ailot_ray.cli.sweeping import sweep_main
+from ailot_ray.cluster import Sweep
+
+SWEEP = Sweep(
+    name="tau",
+    base=Config(task="hopper-medium-replay-v2"),
+    grid={"reward.tau": (0.1, 0.25, 0.5, 1.0, 2.0)},
+    seeds=(0, 1, 2, 3, 4),
+)
+
+if __name__ == "__main__":
+    sys.exit(sweep_main(SWEEP, smoke={"reward.tau": (0.1, 0.5, 2.0)}))
