@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ailot_ray.errors import ConfigError
 
@@ -212,8 +213,25 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
             raise ConfigError(
                 f"{path} is not a setting" + (f": did you mean {near[0]}?" if near else f": choose of {', '.join(known)}")
             )
-    own = {path: value for path, value in settings.items() if "." not in path}
+    own = {path: _typed(config, path, value) for path, value in settings.items() if "." not in path}
     for name in dict.fromkeys(path.partition(".")[0] for path in settings if "." in path):
-        below = {path.partition(".")[2]: value for path, value in settings.items() if path.startswith(f"{name}.")}
-        own[name] = replace(getattr(config, name), **below)
+        section = getattr(config, name)
+        inside = {path: value for path, value in settings.items() if path.startswith(f"{name}.")}
+        own[name] = replace(section, **{path.partition(".")[2]: _typed(section, path, inside[path]) for path in inside})
     return replace(config, **own)
+
+
+def _typed(section: Any, path: str, value: Any) -> Any:
+    """`value` in the type of its field: 1 and 1.0 are one setting, and must not name two artefacts. Raises ConfigError."""
+    hint = get_type_hints(type(section))[path.rpartition(".")[2]]
+    choices = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for choice in choices:
+        if get_origin(choice) is Literal:
+            if value in get_args(choice):
+                return value
+        elif type(value) is choice:
+            return value
+        elif (choice, type(value)) in ((float, int), (Path, str)):
+            return choice(value)
+    names = [str(name) for choice in choices for name in get_args(choice) or (choice.__name__.replace("NoneType", "None"),)]
+    raise ConfigError(f"{path} cannot be {value!r}: it must be {' or '.join(names)}")

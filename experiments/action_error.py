@@ -2,8 +2,9 @@
 
     python experiments/action_error.py --task halfcheetah-medium-expert-v2 --data FILE --store DIR
 
-For every evaluated trial of that data: mean squared difference between the policy's mean action and the data's, on 5,000 states
-each of the episodes below and above the median return, and the mean log-deviation of the policy. Prints a Markdown table.
+For every evaluated trial of that data: mean squared difference between the policy's mean action and the data's, for episodes
+below and above the median return, on 5,000 states of each and on their first 5 steps alone (whom does the policy follow where
+both begin?), and the scores of its evaluation episodes. Prints a Markdown table.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ailot_ray.stages.fit import load_tensors
 from ailot_ray.stages.learn import snapshot_name
 from ailot_ray.store import read_json
 
-STATES = 5000
+STATES, START = 5000, 5
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,12 @@ def main(arguments: Arguments) -> None:
     dataset = load_dataset(Config(task=arguments.task, data=arguments.data))
     returns = np.repeat(dataset.returns(), dataset.lengths)
     better = returns > np.median(dataset.returns())
+    first = np.concatenate([np.arange(length) < START for length in dataset.lengths])
     generator = np.random.default_rng(0)
-    halves = [generator.choice(np.flatnonzero(half), STATES) for half in (~better, better)]
-    print("| method | steps | seed | score | lower half | upper half | mean log-deviation |\n|---|---|---|---|---|---|---|")
+    rows = [generator.choice(np.flatnonzero(half), STATES) for half in (~better, better)]
+    rows += [np.flatnonzero(half & first) for half in (~better, better)]
+    print("| method | steps | seed | lower half | upper half | its start, lower | its start, upper | scores of episodes |")
+    print("|---|---|---|---|---|---|---|---|")
     for trial in load_trials(arguments.store):
         about = read_json(trial.folder / "trial.json")
         if about["data"]["digest"] != dataset.digest:
@@ -45,12 +49,10 @@ def main(arguments: Arguments) -> None:
         steps = about["config"]["iql.steps"]
         folder = arguments.store / "policies" / about["artefacts"]["policies"]
         parameters, _ = load_tensors(folder / snapshot_name(steps))
-        errors = [_error(DeterministicPolicy(parameters), dataset.observations[rows], dataset.actions[rows]) for rows in halves]
-        deviation = float(parameters["log_std"].mean())
-        print(
-            f"| {about['method']} | {steps:,} | {about['seed']} | {trial.score:.1f} | {errors[0]:.3f} | {errors[1]:.3f} "
-            f"| {deviation:.2f} |"
-        )
+        policy = DeterministicPolicy(parameters)
+        errors = [f"{_error(policy, dataset.observations[part], dataset.actions[part]):.3f}" for part in rows]
+        scores = " ".join(f"{score:.0f}" for score in sorted(trial.scores[trial.final]))
+        print(f"| {about['method']} | {steps:,} | {about['seed']} | {' | '.join(errors)} | {scores} |", flush=True)
 
 
 def _error(policy: DeterministicPolicy, observations: NDArray[np.float32], actions: NDArray[np.float32]) -> float:

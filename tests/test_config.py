@@ -13,6 +13,7 @@ from ailot_ray.config import (
     RewardConfig,
     TransportConfig,
     flatten,
+    with_settings,
 )
 from ailot_ray.errors import AilotError, ConfigError
 
@@ -109,3 +110,50 @@ def test_papers_values_are_the_defaults() -> None:
     assert (iql.learning_rate, iql.batch_size, iql.discount, iql.polyak, iql.width) == (3e-4, 256, 0.99, 0.005, 256)
     assert (iql.steps, iql.max_weight) == (1_000_000, 100.0)
     assert transport.tolerance == 1e-3
+
+
+def test_settings_at_their_paths() -> None:
+    base = Config(icvf=ICVFConfig(steps=7), reward=RewardConfig(alpha=2.0))
+    changed = with_settings(base, {"reward.tau": 0.25, "iql.steps": 50, "iql.snapshots": 5, "method": "otr", "experts": 3})
+    expected = {"reward.tau": 0.25, "iql.steps": 50, "iql.snapshots": 5, "method": "otr", "experts": 3}
+    assert flatten(changed) == flatten(base) | expected
+    assert with_settings(base, {}) == base and base.reward.tau is None
+    assert with_settings(changed, {"reward.tau": None, "transport.space": None}).reward.tau is None
+
+
+def test_settings_of_a_section_are_judged_together() -> None:
+    with_settings(Config(), {"iql.snapshots": 4, "iql.steps": 4})  # each alone would be refused, or was not meant
+    with pytest.raises(ConfigError, match=r"--iql.snapshots is 10, but it must be between 1 and --iql.steps"):
+        with_settings(Config(), {"iql.steps": 4})
+
+
+def test_a_setting_is_the_same_however_it_is_written() -> None:
+    """Or else a grid with 1 and a flag with 1.0 would make an artefact each."""
+    tau = with_settings(Config(), {"reward.tau": 1}).reward.tau
+    assert tau == 1.0 and type(tau) is float
+    assert with_settings(Config(), {"data": "some/file.hdf5"}).data == Path("some/file.hdf5")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("reward.tua", 1.0, "reward.tua is not a setting: did you mean reward.tau?"),
+        ("iql.batch-size", 1, "iql.batch-size is not a setting: did you mean iql.batch_size?"),
+        ("reward", 1.0, "reward is not a setting: choose of task, data, .*evaluation.curve_episodes"),
+        ("reward.tau.deep", 1.0, "reward.tau.deep is not a setting: did you mean reward.tau?"),
+        ("reward.tau", "high", "reward.tau cannot be 'high': it must be float or None"),
+        ("reward.tau", float("nan"), "--reward.tau is nan, but it must be"),
+        ("iql.steps", 10.0, r"iql.steps cannot be 10.0: it must be int"),
+        ("iql.steps", True, "iql.steps cannot be True: it must be int"),
+        ("icvf.steps", None, "icvf.steps cannot be None: it must be int"),
+        ("icvf.layer_norm", 1, "icvf.layer_norm cannot be 1: it must be bool"),
+        ("transport.solver", "pott", "transport.solver cannot be 'pott': it must be sinkhorn or pot or exact or nearest or None"),
+        ("method", "gail", "method cannot be 'gail': it must be ailot or otr or seabo or bc or iql"),
+        ("reward.scale", "mean", "reward.scale cannot be 'mean': it must be median or none or None"),
+        ("transport.k", -1, "--transport.k is -1, but it must be 0 or more"),
+    ],
+)
+def test_settings_that_cannot_be(path: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        with_settings(Config(), {path: value})
+    assert "\n" not in str(error.value)

@@ -4,13 +4,13 @@ An actor opens the dataset and loads the encoder once, then writes each part it 
 temporary name first. Which actor solves a part, in which order, and how often one is killed on the way changes no byte.
 """
 
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.util import ActorPool
 
 from ailot_ray.cluster.facts import Origin
 from ailot_ray.cluster.options import ClusterOptions
@@ -33,7 +33,7 @@ class Alignment:
 
 
 class PartWorker:
-    """The body of an actor. A restarted one has lost nothing but its loaded data."""
+    """The body of an actor. One that dies takes nothing with it but its loaded data and the part it was at."""
 
     def __init__(self, origin: Origin, config: Config, seed: int, digest: str, gpus: float) -> None:
         self.origin, self.config, self.seed, self.digest, self.gpus = origin, config, seed, digest, gpus
@@ -100,20 +100,44 @@ def _size(found: Alignment, number: int) -> int:
 def _solve_all(
     origin: Origin, config: Config, seed: int, options: ClusterOptions, digest: str, missing: list[int], folder: Path
 ) -> Iterator[int]:
-    if not missing:
-        return
-    # an actor may die as often as it likes, a part may take only so many with it
-    actor_class = ray.remote(PartWorker).options(
-        **worker_resources(options), max_restarts=-1, max_task_retries=options.retries, scheduling_strategy="SPREAD"
-    )
+    # One rule for every death, in place of Ray's restarts: where a node is lost, those use up their retries within milliseconds,
+    # before Ray knows that it is gone. A replacement may also start on another node, or wait for one to come.
+    actor_class = ray.remote(PartWorker).options(**worker_resources(options), max_restarts=0, scheduling_strategy="SPREAD")
     share = gpus_per_worker(options)
-    count = min(capacity(options), len(missing))
-    actors: list[Any] = [actor_class.remote(origin, config, seed, digest, share) for _ in range(count)]
+    waiting = deque(missing)
+    deaths: Counter[int] = Counter()
+    solving: dict[Any, tuple[Any, int]] = {}
+
+    def start() -> Any:
+        return actor_class.remote(origin, config, seed, digest, share)
+
+    def employ(actor: Any) -> None:
+        number = waiting.popleft()
+        solving[actor.solve.remote(number, folder)] = actor, number
+
     try:
-        pool = ActorPool(actors)
-        yield from pool.map_unordered(lambda actor, number: actor.solve.remote(number, folder), missing)
+        for _ in range(min(capacity(options), len(missing))):
+            employ(start())
+        while solving:
+            (ready, *_), _ = ray.wait(list(solving), num_returns=1)
+            actor, number = solving.pop(ready)
+            try:
+                ray.get(ready)
+            except ray.exceptions.RayActorError:
+                deaths[number] += 1
+                if deaths[number] > options.retries:
+                    raise
+                ray.kill(actor)
+                waiting.appendleft(number)
+                actor = start()
+            else:
+                yield number
+            if waiting:
+                employ(actor)
+            else:
+                ray.kill(actor)  # another, whose node was lost, may be waiting for its place
     finally:
-        for actor in actors:
+        for actor, _ in solving.values():
             ray.kill(actor)
 
 

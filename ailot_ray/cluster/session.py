@@ -18,6 +18,7 @@ WORKER_ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of a configuration mean the driver's folder
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command; Tune would go on to the table of what there is
     "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl"),
 }
 

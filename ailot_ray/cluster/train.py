@@ -5,9 +5,12 @@ restarted group goes on from the artefact store, whose checkpoints are at most 2
 checkpoints reported to Ray hold the snapshots of every seed, for whoever reads the run with Ray's own tools.
 """
 
+import contextlib
 import json
+import signal
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,13 +77,27 @@ def fit_by_train(
     )
     failure: Exception | None = None
     try:
-        trainer.fit()
+        with _own_interrupt():
+            trainer.fit()
     except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
         failure = error
     if verdict.exists():
         raise AilotError(json.loads(verdict.read_text())["message"]) from failure
     if failure:
         raise raised(failure) from failure
+
+
+@contextlib.contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Keep Ctrl-C: Ray Train handles it by ending the process with status 0, and keeps it when training has ended."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        raise KeyboardInterrupt from end
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 def run_name(job: Job) -> str:

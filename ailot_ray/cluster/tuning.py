@@ -151,8 +151,7 @@ def _tune(
     space: dict[str, Any] = {
         "settings": _space(sweep) if sweep.space else tune.grid_search([dict(chosen) for chosen in waiting])
     }
-    steps = sweep.base.iql.snapshots
-    scheduler = AsyncHyperBandScheduler(max_t=steps, grace_period=max(1, steps // 5)) if sweep.scheduler == "asha" else None
+    scheduler = _asha(sweep.base.iql.steps) if sweep.scheduler == "asha" else None
     tuner = tune.Tuner(
         tune.with_resources(body, {"cpu": 0} if by_train else {"cpu": 1, "gpu": share}),
         param_space=space,
@@ -187,6 +186,11 @@ def _tune(
             stopped.append(chosen)
     trials = ran if sweep.space else settings
     return SweepResult(sweep, trials, _scores(origin, sweep, trials), failures, stopped)
+
+
+def _asha(steps: int) -> AsyncHyperBandScheduler:
+    """By gradient steps, not by reports: a restarted trial reports again what it had told before."""
+    return AsyncHyperBandScheduler(time_attr=STEP, max_t=steps, grace_period=max(1, steps // 5), stop_last_trials=False)
 
 
 def _space(sweep: Sweep) -> dict[str, Any]:

@@ -117,7 +117,8 @@ def _evaluate(study: Study, seeds: Sequence[int], tell: Tell) -> None:
         def score(together: Sequence[int], step: int, files: Sequence[Path], digests: dict[int, str] = digests) -> None:
             for seed, file in zip(together, files, strict=True):
                 value = score_snapshot(study, seed, digests[seed], step, file)
-                if value is not None:
+                # the last is told when its artefacts are sealed: whoever hears of it may end this process
+                if value is not None and step < study.config.iql.steps:
                     gathered.record(seed, step, value, file)
 
         # a finished seed's snapshots are in their artefact, not where they were scored; a resumed one has not told them all
