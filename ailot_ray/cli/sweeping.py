@@ -1,5 +1,6 @@
 """The command line of a sweep: what every file in `experiments/` that asks about settings offers."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -58,7 +59,7 @@ class Sweeping:
             wanted = replace(wanted, name=f"{wanted.name}-smoke", base=replace(SMOKE, device=self.config.device), samples=3)
             wanted = replace(wanted, seeds=self.seeds[:1], grid=self.smoke_grid)
         ahead = plan(wanted, self.store)
-        print(ahead.format(self.cluster.workers or 1), flush=True)
+        print(ahead.format(self.cluster.workers or (1 if self.cluster.address else os.cpu_count() or 1)), flush=True)
         counts = {kind: {"distinct": len(steps), "to_do": len(ahead.missing(kind))} for kind, steps in ahead.steps.items()}
         if self.dry_run:
             return {"plan": counts, "seconds": ahead.seconds}

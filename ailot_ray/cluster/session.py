@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,10 @@ WORKER_ENVIRONMENT = {
 }
 
 
+SHORT_FOLDER = Path("/tmp")
+"""The sockets of Ray lie below; their names may have 107 characters in all."""
+
+
 class ClusterError(AilotError):
     """Ray cannot be reached or started."""
 
@@ -35,23 +41,41 @@ def connected(options: ClusterOptions, store: Path) -> Iterator[Origin]:
     local Ray with all of its processes, or this driver's actors, tasks and placement groups on a cluster. Raises ClusterError
     where Ray cannot be reached, StoreError where `store` cannot be written.
     """
-    origin = Origin.here(store)
-    joined = ray.is_initialized()
-    try:
-        if not joined:
-            _start(options)
+    with contextlib.ExitStack() as stack:
+        origin = Origin.here(store)
+        stack.callback(origin.forget)
+        if not ray.is_initialized():
+            address = options.address or os.environ.get("RAY_ADDRESS")
+            if address is None:
+                stack.enter_context(_own_folder())
+            stack.callback(ray.shutdown)
+            _start(options, address)
         yield origin
+
+
+@contextlib.contextmanager
+def _own_folder() -> Iterator[None]:
+    """A folder for the files of a local Ray, removed where all went well; else its logs stay.
+
+    In the folder that all sessions of a machine share, Ray Train's own watchdogs take the newest session for theirs: with two
+    at a time, one would look for its workers among the other's.
+    """
+    if "RAY_TMPDIR" in os.environ:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="ailot-", dir=SHORT_FOLDER if SHORT_FOLDER.is_dir() else None)
+    os.environ["RAY_TMPDIR"] = folder
+    try:
+        yield
+        shutil.rmtree(folder, ignore_errors=True)
     finally:
-        if not joined:
-            ray.shutdown()
-        origin.forget()
+        del os.environ["RAY_TMPDIR"]
 
 
-def _start(options: ClusterOptions) -> None:
+def _start(options: ClusterOptions, address: str | None) -> None:
     os.environ.update({name: value for name, value in WORKER_ENVIRONMENT.items() if name not in os.environ})
-    address = options.address or os.environ.get("RAY_ADDRESS")
     local = address is None
-    if address and address != "auto":
+    if address:
         require_answer(address)  # where nobody answers, Ray would go on trying for minutes
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # that tokens are on is as it should be
     try:

@@ -1,6 +1,7 @@
 """Where a sweep can be watched: Tune's TensorBoard files always, Weights & Biases where asked for. No account is needed."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,8 +26,13 @@ def trial_digest(sweep: Sweep, settings: dict[str, Any]) -> str:
 
 def trial_name(sweep: Sweep, settings: dict[str, Any]) -> str:
     """``reward.tau=0.5,transport.k=2-<digest>``: a folder, a TensorBoard run, a name in Weights & Biases."""
-    text = ",".join(f"{path}={value}" for path, value in settings.items()).replace("/", "_")[:120]
-    return f"{text or sweep.base.method}-{trial_digest(sweep, settings)[:8]}"
+    text = settings_text(settings) or sweep.base.method
+    return f"{text.replace('/', '_')[:120]}-{trial_digest(sweep, settings)[:8]}"
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """``reward.tau=0.5,transport.k=2``, numbers to four digits."""
+    return ",".join(f"{path}={value:.4g}" if isinstance(value, float) else f"{path}={value}" for path, value in settings.items())
 
 
 class WandbTrials(WandbLoggerCallback):
@@ -45,7 +51,7 @@ class WandbTrials(WandbLoggerCallback):
         self.kwargs |= {
             "id": trial_digest(self.sweep, settings),
             "name": trial_name(self.sweep, settings),
-            "job_type": ",".join(f"{path}={value}" for path, value in settings.items())[:60] or self.sweep.base.method,
+            "job_type": settings_text(settings)[:60] or self.sweep.base.method,
             "resume": "allow",
         }
         super().log_trial_start(trial)

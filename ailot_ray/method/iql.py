@@ -189,8 +189,13 @@ class IQL(PolicyLearner):
 
 
 def effective_share(weights: Tensor) -> Tensor:
-    """(Σw)² / (n·Σw²) over the last axis: the share of a batch that its weights leave, Kish's effective sample size over n."""
-    return weights.sum(-1).square() / (weights.shape[-1] * weights.square().sum(-1))
+    """(Σw)² / (n·Σw²) over the last axis, 0 where all weights are: the share of a batch that its weights leave.
+
+    Kish's effective sample size over n.
+    """
+    # over the largest first: the square of a small weight may be no number above 0
+    relative = weights / weights.amax(-1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+    return relative.sum(-1).square() / (weights.shape[-1] * relative.square().sum(-1).clamp(min=1.0))
 
 
 def expectile_loss(u: Tensor, expectile: float) -> Tensor:

@@ -59,11 +59,14 @@ def fit(
 
     `folder` is the work folder that keeps the checkpoint, at most `CHECKPOINT_SECONDS` and one chunk old; a readable one there
     is gone on from, with the same bytes as an undisturbed run. `on_snapshot` is called at each step of `snapshots`; after a
-    resume it may see a step again. `on_point` is told of each new point of the curve. Raises DivergenceError where a metric is
-    not finite.
+    resume it may see a step again. `on_point` is told of each point of the curve, after a resume first of those of before.
+    Raises DivergenceError where a metric is not finite.
     """
     checkpoint = folder / CHECKPOINTS / f"{name}.safetensors"
     curve = _resume(learner, checkpoint)
+    if on_point:
+        for point in curve:
+            on_point(point)
     every = max(CHUNK, total // CURVE_POINTS)
     saved = time.monotonic()
     stops = sorted({*snapshots, total})

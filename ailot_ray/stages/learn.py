@@ -83,7 +83,8 @@ def transitions(study: Study, rewards: np.ndarray | None) -> Transitions:
     dataset = study.dataset
 
     def there(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(study.device)
+        # writeable, so copied where it is a view of a file's bytes
+        return torch.from_numpy(np.require(array, np.float32, ("C", "W"))).to(study.device)
 
     return Transitions(
         observations=there(dataset.observations),

@@ -1,7 +1,9 @@
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,9 +13,9 @@ from data.synthetic import episodes, write_hdf5
 from ailot_ray.config import METHODS, EvaluationConfig, Method, RewardConfig, TransportConfig
 from ailot_ray.files import sha256_of
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import Study, align, evaluate, learn, load_policy, pretrain, relabel
+from ailot_ray.stages import Study, align, evaluate, learn, load_policy, pretrain, relabel, score_snapshot
 from ailot_ray.stages.learn import snapshot_steps
-from ailot_ray.store import MANIFEST, RUN, Artefact
+from ailot_ray.store import MANIFEST, RUN, Artefact, digest_of
 
 from .conftest import ENDS, LENGTHS, TINY, OpenStudy
 
@@ -194,3 +196,59 @@ def test_the_last_snapshot_is_the_policy_and_the_earlier_ones_differ(open_study:
     halfway, last = (load_policy(policies, step)(states) for step in snapshot_steps(8, 2))
     assert last.shape == (len(states), 3) and np.abs(last).max() <= 1.0
     assert not np.array_equal(halfway, last)
+
+
+def test_what_is_scored_while_learning_is_not_played_again(open_study: OpenStudy, calls: Counter[str]) -> None:
+    study = open_study("bc")
+    policies = digest_of("policies", study.keys(3)["policies"])
+    told: list[Any] = []
+
+    def score(seeds: Sequence[int], step: int, files: Sequence[Path]) -> None:
+        told.append((list(seeds), step, score_snapshot(study, seeds[0], policies, step, files[0])))
+
+    learn(study, [3], score)
+    assert calls["roll_out"] == 2
+    found = evaluate(study, 3)
+    assert calls["roll_out"] == 2, "the episodes were played while it learnt"
+    table = pq.read_table(found.path("episodes.parquet")).to_pandas()
+    assert told == [([3], step, pytest.approx(table[table["step"] == step]["score"].mean())) for step in (4, 8)]
+    other = open_study("bc", store="other")
+    assert finished(study.store.root) == finished((evaluate(other, 3), other)[1].store.root)
+
+
+def test_a_snapshot_of_no_episodes_is_not_scored(open_study: OpenStudy, tmp_path: Path) -> None:
+    study = open_study("bc", evaluation=EvaluationConfig(episodes=2, curve_episodes=0))
+    assert score_snapshot(study, 0, "0" * 64, 4, tmp_path / "is not even opened") is None
+
+
+def test_pretraining_tells_of_each_point(open_study: OpenStudy) -> None:
+    told: list[tuple[list[int], int]] = []
+    (intents,) = pretrain(open_study(), [2], lambda seeds, point: told.append((list(seeds), point["step"])))
+    assert told == [([2], point["step"]) for point in json.loads(intents.path("curve.json").read_text())]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_keys_are_known_before_anything_is_made(method: Method, open_study: OpenStudy) -> None:
+    study = open_study(method)
+    expected = {kind: digest_of(kind, key) for kind, key in study.keys(1).items()}
+    evaluate(study, 1)
+    manifests = [json.loads(path.read_text()) for path in study.store.root.glob(f"*/*/{MANIFEST}")]
+    assert {manifest["kind"]: manifest["digest"] for manifest in manifests} == expected
+    assert set(expected) == KINDS[method]
+
+
+def test_a_sibling_shares_the_data_of_the_same_file(open_study: OpenStudy, tmp_path: Path) -> None:
+    study = open_study("otr")
+    near = study.sibling(replace(study.config, reward=RewardConfig(tau=2.0)))
+    assert near.dataset is study.dataset and near.config.reward.tau == 2.0 and near.config.reward.alpha is not None
+    other = write_hdf5(tmp_path / "other.hdf5", episodes((9, 7), ("terminal", "timeout")))
+    assert study.sibling(replace(study.config, data=other)).dataset.trajectories == 2
+
+
+def test_a_policy_that_saw_few_transitions_is_warned_about(open_study: OpenStudy, caplog: pytest.LogCaptureFixture) -> None:
+    learn(open_study("iql"), [0])
+    assert not caplog.records
+    harsh = open_study("iql", iql=replace(TINY["iql"], temperature=500.0, steps=40, batch_size=64))
+    learn(harsh, [5])
+    (record,) = caplog.records
+    assert "seed 5 ended on an effective" in record.getMessage() and "--iql.temperature" in record.getMessage()
