@@ -17,21 +17,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ailot_ray.config import Metric, TransportConfig
-from ailot_ray.method.sinkhorn import Couplings, sinkhorn
+from ailot_ray.method.fused import Scaled, solve_fused
+from ailot_ray.method.sinkhorn import SINGLE_PRECISION, Couplings, sinkhorn
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """One solved pair. `plan` is (Ta, Te') with Te' = Te − first; `cost` c is (Ta,)."""
+    """One solved pair."""
 
     cost: NDArray[np.float64]
-    plan: Tensor
+    """c, (Ta,)"""
     first: int
     """j1, the expert's state nearest to the agent's first (0 where `start` is none)."""
     error: float
     """L1 error of the marginals."""
     converged: bool
     iterations: int
+    solution: Couplings | Scaled
+
+    @property
+    def plan(self) -> Tensor:
+        """P, (Ta, Te') with Te' = Te − first where the expert is cut. Made when asked for: the costs do not need it."""
+        return self.solution.plan() if isinstance(self.solution, Scaled) else self.solution.plan[0]
 
 
 def prepare(features: Tensor, metric: Metric) -> Tensor:
@@ -46,9 +53,10 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """‖x_i − y_j‖² for x (..., n, d), y (..., m, d), by one matrix product about the mean of y, for precision."""
     centre = y.mean(-2, keepdim=True)
     x, y = x - centre, y - centre
-    products = torch.matmul(x, y.mT)
-    distances: Tensor = x.square().sum(-1)[..., :, None] + y.square().sum(-1)[..., None, :] - 2.0 * products
-    return distances.clamp(min=0.0)
+    distances = torch.matmul(x, y.mT).mul_(-2.0)
+    distances += x.square().sum(-1)[..., :, None]
+    distances += y.square().sum(-1)[..., None, :]
+    return distances.clamp_(min=0.0)
 
 
 def look_ahead_cost(x: Tensor, y: Tensor, k: int) -> Tensor:
@@ -56,9 +64,12 @@ def look_ahead_cost(x: Tensor, y: Tensor, k: int) -> Tensor:
     distances = squared_distances(x, y)
     if k == 0:
         return distances
-    rows = torch.arange(len(x), device=x.device).add(k).clamp(max=len(x) - 1)
-    columns = torch.arange(len(y), device=y.device).add(k).clamp(max=len(y) - 1)
-    return distances + distances[rows][:, columns]
+    cost, n, m = distances.clone(), max(len(x) - k, 0), max(len(y) - k, 0)
+    cost[:n, :m] += distances[k:, k:]
+    cost[n:, :m] += distances[-1, k:]
+    cost[:n, m:] += distances[k:, -1:]
+    cost[n:, m:] += distances[-1, -1]
+    return cost
 
 
 def align(agent: Tensor, expert: Tensor, config: TransportConfig) -> Alignment:
@@ -72,19 +83,22 @@ def solve(cost: Tensor, config: TransportConfig) -> Alignment:
     first = 0 if config.start == "none" else int(cost[0].argmin())
     if config.start == "cut":
         cost = cost[:, first:]
+    counted = first if config.start == "mask" else 0
+    if config.solver in (None, "sinkhorn") and cost.device.type == "cpu" and cost.dtype == torch.float32:
+        scaled = _fused(cost, config)
+        if scaled is not None:
+            paid = len(cost) * scaled.paid(cost, counted)
+            return Alignment(paid, first, scaled.error, scaled.error <= config.tolerance, scaled.iterations, scaled)
     couplings = _SOLVERS[config.solver or "sinkhorn"](cost, config)
     plan = couplings.plan[0].to(cost.device)
-    paid = plan.double() * cost.double()
-    if config.start == "mask":
-        paid = paid[:, first:]
-    per_step = len(cost) * paid.sum(1)
+    per_step = len(cost) * (plan.double() * cost.double())[:, counted:].sum(1)
     return Alignment(
         cost=per_step.cpu().numpy(),
-        plan=plan,
         first=first,
         error=float(couplings.error[0]),
         converged=bool(couplings.converged[0]),
         iterations=int(couplings.iterations[0]),
+        solution=couplings,
     )
 
 
@@ -95,6 +109,16 @@ def absolute_epsilon(cost: Tensor, config: TransportConfig) -> float:
         return config.epsilon
     mean = float(cost.mean())
     return config.epsilon * mean if mean > 0 else config.epsilon  # all costs zero: any ε gives the product coupling
+
+
+def _fused(cost: Tensor, config: TransportConfig) -> Scaled | None:
+    """The fused solver's solution, None where single precision does not do and `sinkhorn` must take over."""
+    n, m = cost.shape
+    a, b = cost.new_full((n,), 1.0 / n), cost.new_full((m,), 1.0 / m)
+    solved = solve_fused(cost, a, b, absolute_epsilon(cost, config), config.tolerance, config.max_iterations)
+    if solved and solved.error > config.tolerance and config.tolerance < SINGLE_PRECISION:
+        return None
+    return solved
 
 
 def _sinkhorn(cost: Tensor, config: TransportConfig) -> Couplings:
