@@ -32,7 +32,8 @@ def trial_name(sweep: Sweep, settings: dict[str, Any]) -> str:
 
 def settings_text(settings: Mapping[str, Any]) -> str:
     """``reward.tau=0.5,transport.k=2``, numbers to four digits."""
-    return ",".join(f"{path}={value:.4g}" if isinstance(value, float) else f"{path}={value}" for path, value in settings.items())
+    texts = {path: f"{value:.4g}" if isinstance(value, float) else str(value) for path, value in settings.items()}
+    return ",".join(f"{path}={text}" for path, text in texts.items())
 
 
 class WandbTrials(WandbLoggerCallback):
