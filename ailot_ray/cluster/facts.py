@@ -92,8 +92,9 @@ class Origin:
         return cls(store, token, dict(versions()))
 
     def forget(self) -> None:
-        """Remove the mark."""
-        (self.store / TOKENS / self.token).unlink(missing_ok=True)
+        """Remove the mark, where it still can be removed."""
+        with contextlib.suppress(OSError):  # a store that has become read-only has been told of already
+            (self.store / TOKENS / self.token).unlink(missing_ok=True)
 
     def require_same_node(self) -> None:
         """Raise NodeMismatchError where this node differs in versions, does not see the driver's store, or cannot write it."""

@@ -22,13 +22,16 @@ def make_all(
     """
     sweep = Sweep("run", base, grid={"method": tuple(methods)}, seeds=tuple(seeds))
     failed: dict[str, str] = {}
+    shared: list[str] = []
     if stage == "evaluate":
         for failure in run_sweep(sweep, store, options).failures:
             failed[str(failure.settings["method"])] = failure.reason
     else:
         ahead = plan(sweep, store)
         with connected(options, store) as origin:
-            prepare(origin, ahead, options, alignments=stage != "pretrain")
+            prepare(origin, ahead, options, shared.append, alignments=stage != "pretrain")
+            if shared and stage != "learn":  # else the trainings that need them fail, each by its name
+                raise AilotError("; ".join(dict.fromkeys(shared)))
             for method in methods if stage == "learn" else ():
                 try:
                     fit_by_train(origin, Job("learn", sweep.config({"method": method}), sweep.seeds), options)

@@ -14,12 +14,16 @@ import ray
 
 from ailot_ray.cluster.facts import Origin
 from ailot_ray.cluster.options import ClusterOptions
-from ailot_ray.cluster.session import capacity, gpus_per_worker, limit_gpu_memory, raised, worker_resources
+from ailot_ray.cluster.session import ClusterError, capacity, gpus_per_worker, limit_gpu_memory, raised, worker_resources
 from ailot_ray.config import Config
 from ailot_ray.progress import progress_bar, silence
 from ailot_ray.stages import Study, pretrain, relabel
 from ailot_ray.stages.align import SHARD, PartSolver, merge_parts, missing_parts, part_path, require_length
 from ailot_ray.store import Artefact, Key, Store, digest_of
+
+DEATHS = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
+"""How the end of an actor shows: killed or lost with its node, or ended by Ray before the node's memory was full."""
+FAREWELL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -100,16 +104,18 @@ def _size(found: Alignment, number: int) -> int:
 def _solve_all(
     origin: Origin, config: Config, seed: int, options: ClusterOptions, digest: str, missing: list[int], folder: Path
 ) -> Iterator[int]:
-    # One rule for every death, in place of Ray's restarts: where a node is lost, those use up their retries within milliseconds,
-    # before Ray knows that it is gone. A replacement may also start on another node, or wait for one to come.
+    # One rule for every death, in place of Ray's restarts: when a node is lost, calls that Ray repeats are all used up within
+    # milliseconds, before it knows of the loss. A replacement may start on another node, or wait for one to come.
     actor_class = ray.remote(PartWorker).options(**worker_resources(options), max_restarts=0, scheduling_strategy="SPREAD")
     share = gpus_per_worker(options)
     waiting = deque(missing)
     deaths: Counter[int] = Counter()
     solving: dict[Any, tuple[Any, int]] = {}
+    actors: list[Any] = []
 
     def start() -> Any:
-        return actor_class.remote(origin, config, seed, digest, share)
+        actors.append(actor_class.remote(origin, config, seed, digest, share))
+        return actors[-1]
 
     def employ(actor: Any) -> None:
         number = waiting.popleft()
@@ -123,10 +129,13 @@ def _solve_all(
             actor, number = solving.pop(ready)
             try:
                 ray.get(ready)
-            except ray.exceptions.RayActorError:
+            except DEATHS as error:
                 deaths[number] += 1
                 if deaths[number] > options.retries:
-                    raise
+                    raise ClusterError(
+                        f"part {number} of the alignment has ended {deaths[number]} actors (killed, or out of memory): give "
+                        "each more memory with fewer --workers, then run the same command again, it goes on where it was"
+                    ) from error
                 ray.kill(actor)
                 waiting.appendleft(number)
                 actor = start()
@@ -136,8 +145,12 @@ def _solve_all(
                 employ(actor)
             else:
                 ray.kill(actor)  # another, whose node was lost, may be waiting for its place
+    except Exception:  # the others finish what they have begun: it is kept, and no temporary file is left of it
+        if solving:
+            ray.wait(list(solving), num_returns=len(solving), timeout=FAREWELL_SECONDS)
+        raise
     finally:
-        for actor, _ in solving.values():
+        for actor in actors:
             ray.kill(actor)
 
 

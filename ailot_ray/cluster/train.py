@@ -5,12 +5,11 @@ restarted group goes on from the artefact store, whose checkpoints are at most 2
 checkpoints reported to Ray hold the snapshots of every seed, for whoever reads the run with Ray's own tools.
 """
 
-import contextlib
 import json
-import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,8 +76,7 @@ def fit_by_train(
     )
     failure: Exception | None = None
     try:
-        with _own_interrupt():
-            trainer.fit()
+        _fit(trainer)
     except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
         failure = error
     if verdict.exists():
@@ -87,17 +85,19 @@ def fit_by_train(
         raise raised(failure) from failure
 
 
-@contextlib.contextmanager
-def _own_interrupt() -> Iterator[None]:
-    """Keep Ctrl-C: Ray Train handles it by ending the process with status 0, and keeps it when training has ended."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as end:
-        raise KeyboardInterrupt from end
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
+def _fit(trainer: TorchTrainer) -> None:
+    """`trainer.fit()` beside the main thread, where Ray Train would take Ctrl-C over: it waits, then exits with status 0."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            trainer.fit()
+            future.set_result(None)
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    future.result()
 
 
 def run_name(job: Job) -> str:

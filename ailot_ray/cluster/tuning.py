@@ -1,9 +1,10 @@
 """Running a sweep: shared stages once each, then Ray Tune over the trials, then a table that also names what failed."""
 
+import contextlib
 import functools
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from ailot_ray.stages import Study
 from ailot_ray.store import Store, digest_of
 
 METRIC, STEP = "score", "step"
+WAITING_MEMORY = 512 * 2**20
+"""Bytes of a trial that only waits for its worker group: no CPU of it, which the workers may need whole."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,17 @@ def run_sweep(sweep: Sweep, store: Path, options: ClusterOptions, wandb: Wandb |
         return SweepResult(sweep, settings, frozenset(done))
     with connected(options, store) as origin:
         if not sweep.space:
-            prepare(origin, ahead, options)
+            prepare(origin, ahead, options, lambda failure: sys.stderr.write(f"ailot_ray: {failure}\n"))
         return _tune(origin, sweep, settings, waiting, options, wandb)
 
 
-def prepare(origin: Origin, ahead: Plan, options: ClusterOptions, alignments: bool = True) -> None:
-    """Make the pretrainings and alignments that trials share, each once. What fails here fails again, told, in its trials."""
+def prepare(
+    origin: Origin, ahead: Plan, options: ClusterOptions, tell: Callable[[str], object], alignments: bool = True
+) -> None:
+    """Make the pretrainings and alignments that trials share, each once.
+
+    What fails is told, and the rest is made: its trials will stand in the table as failed.
+    """
     groups: dict[tuple[str, str], tuple[Config, list[int]]] = {}
     for step in ahead.missing("intents"):
         key = (step.task, repr((step.key["data"], step.key["icvf"])))
@@ -93,26 +101,21 @@ def prepare(origin: Origin, ahead: Plan, options: ClusterOptions, alignments: bo
         ]
     )
     for ref in refs:
-        with _telling():
+        with _telling(tell):
             ray.get(ref)
     for step in ahead.missing("alignment") if alignments else ():
-        with _telling():
+        with _telling(tell):
             align_by_actors(origin, step.config, step.seed, options)
 
 
-class _telling:  # noqa: N801
-    """Prints the failure of a shared stage and goes on: its trials will stand in the table as failed."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, ray.exceptions.RayError):
-            error = raised(error)
-        if isinstance(error, AilotError):
-            sys.stderr.write(f"ailot_ray: {error}\n")
-            return True
-        return False
+@contextlib.contextmanager
+def _telling(tell: Callable[[str], object]) -> Iterator[None]:
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        tell(str(raised(error)))
+    except AilotError as error:
+        tell(str(error))
 
 
 def use_train(options: ClusterOptions, jobs: int) -> bool:
@@ -153,7 +156,7 @@ def _tune(
     }
     scheduler = _asha(sweep.base.iql.steps) if sweep.scheduler == "asha" else None
     tuner = tune.Tuner(
-        tune.with_resources(body, {"cpu": 0} if by_train else {"cpu": 1, "gpu": share}),
+        tune.with_resources(body, {"memory": WAITING_MEMORY} if by_train else {"cpu": 1, "gpu": share}),
         param_space=space,
         tune_config=TuneConfig(
             metric=METRIC,

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from ailot_ray.config import Config
 from ailot_ray.stages import Study, evaluate, learn, pretrain, score_snapshot
 from ailot_ray.stages.evaluate import EPISODES
-from ailot_ray.stages.learn import snapshot_name
+from ailot_ray.stages.learn import snapshot_name, snapshot_steps
 from ailot_ray.stages.pretrain import CURVE
 from ailot_ray.store import digest_of, read_json
 
@@ -61,8 +61,9 @@ Tell = Callable[[Point], None]
 class Gathered:
     """Collects values of seeds that may not advance together, and tells of each step once, when every seed has reached it.
 
-    So each worker of a group tells the same steps in the same order, however its seeds were divided, resumed or already done:
-    Ray Train's reports are a barrier, and a worker that reports less often than another would stop it for ever.
+    A seed records all of its steps, in their order; those it recorded before it may record again. So each worker of a group
+    tells the same steps in the same order, however its seeds were divided, resumed or already done: Ray Train's reports are a
+    barrier, and a worker that reports less often than another would stop it for ever.
     """
 
     def __init__(self, seeds: Sequence[int], tell: Tell) -> None:
@@ -100,7 +101,7 @@ def _pretrain(study: Study, seeds: Sequence[int], tell: Tell) -> None:
 
     for group in _groups(study, seeds):
         for seed, artefact in zip(group, pretrain(study, group, record), strict=True):
-            for point in read_json(artefact.path(CURVE)):  # what a resumed or finished seed has not told
+            for point in read_json(artefact.path(CURVE)):  # what a seed that was finished before has not told
                 record([seed], point)
 
 
@@ -110,18 +111,23 @@ def _learn(study: Study, seeds: Sequence[int], tell: Tell) -> None:
 
 
 def _evaluate(study: Study, seeds: Sequence[int], tell: Tell) -> None:
-    gathered = Gathered(seeds, tell)
+    gathered, reached = Gathered(seeds, tell), dict.fromkeys(seeds, 0)
+    config = study.config.iql
+    early = snapshot_steps(config.steps, config.snapshots)[:-1]  # the last is told when all is sealed: who hears may kill us
     for group in _groups(study, seeds):
         digests = {seed: digest_of("policies", study.keys(seed)["policies"]) for seed in group}
 
         def score(together: Sequence[int], step: int, files: Sequence[Path], digests: dict[int, str] = digests) -> None:
             for seed, file in zip(together, files, strict=True):
-                value = score_snapshot(study, seed, digests[seed], step, file)
-                # the last is told when its artefacts are sealed: whoever hears of it may end this process
-                if value is not None and step < study.config.iql.steps:
-                    gathered.record(seed, step, value, file)
+                for ready in early:  # this snapshot, and before it those of a training that was killed since
+                    kept = file.with_name(snapshot_name(ready))
+                    if reached[seed] < ready <= step:
+                        value = score_snapshot(study, seed, digests[seed], ready, kept)
+                        if value is not None:
+                            gathered.record(seed, ready, value, kept)
+                reached[seed] = step
 
-        # a finished seed's snapshots are in their artefact, not where they were scored; a resumed one has not told them all
+        # a finished seed's snapshots are in their artefact, not where they were scored
         for seed, policies in zip(group, learn(study, group, score), strict=True):
             episodes = pq.read_table(evaluate(study, seed).path(EPISODES), columns=["step", "score"]).to_pandas()
             for step, value in episodes.groupby("step")["score"].mean().items():

@@ -1,0 +1,185 @@
+"""Relabelling as a command: interrupted, its driver killed, a node of its cluster killed, its actors killed at random."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ailot_ray.cluster import relabel_by_actors
+from ailot_ray.cluster.options import ClusterOptions
+from ailot_ray.cluster.session import connected
+from ailot_ray.config import Config
+
+from .relabelling import (
+    Begun,
+    Hunter,
+    begun,
+    config_of,
+    done,
+    plain,
+    processes_with,
+    require_nothing_done_twice,
+    times_begun,
+    wait_for,
+)
+from .tiny import require_nothing_half_written, sealed
+
+pytestmark = [pytest.mark.cluster]
+
+MARK = "AILOT_RELABEL_TEST"
+SECONDS_TO_END = 20.0
+"""In which all processes of a command's own Ray end after it."""
+SLOW_TO_END = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
+"""Ray's own, which work on nothing: after a SIGKILL they try for a minute to tell the head, which is gone."""
+
+LOSING_A_NODE = """
+import json, sys, threading, time
+from pathlib import Path
+from ray.cluster_utils import Cluster
+from ailot_ray.__main__ import main
+
+store, arguments = Path(sys.argv[1]), sys.argv[2:]
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+raylets = {}
+for _ in range(2):
+    node = cluster.add_node(num_cpus=1)
+    raylets[node.all_processes["raylet"][0].process.pid] = node
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+def lose():
+    while True:
+        journals = (store / ".journal").glob("*.jsonl")
+        at_work = [int(path.stem.rpartition("-")[2]) for path in journals if '"part"' in path.read_text()]
+        away = [pid for pid in at_work if parent(pid) in raylets]
+        parts = [int(path.stem.rpartition("-")[2]) for path in store.glob(".work/*/checkpoints/part-*.parquet")]
+        if away and len(parts) > 2:
+            cluster.remove_node(raylets[parent(away[0])], allow_graceful=False)
+            print(json.dumps({"pid": away[0], "time": time.time(), "done": parts}), flush=True)
+            return
+        time.sleep(0.01)
+
+threading.Thread(target=lose, daemon=True).start()
+status = main([*arguments, "--address", cluster.address])
+cluster.shutdown()
+sys.exit(status)
+"""
+
+
+def names(pids: Sequence[int]) -> list[str]:
+    """The command lines of processes, those that still are."""
+    lines = [Path(f"/proc/{pid}/cmdline") for pid in pids]
+    return [line.read_text().replace("\0", " ").strip()[:80] for line in lines if line.exists()]
+
+
+class Command:
+    """A relabelling in a process of its own. Whatever it starts inherits a mark, by which it is found."""
+
+    def __init__(self, config: Config, store: Path, before: Sequence[str] = ("-m", "ailot_ray"), *more: str) -> None:
+        self.mark = uuid.uuid4().hex
+        arguments = ["relabel", "--task", config.task, "--data", str(config.data), "--method", "otr", "--device", "cpu"]
+        arguments += ["--transport.tolerance", str(config.transport.tolerance)]
+        arguments += ["--transport.max-iterations", str(config.transport.max_iterations)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        self.process = subprocess.Popen(
+            [sys.executable, *before, *arguments, "--store", str(store), *more],
+            env=environment | {MARK: self.mark, "RAY_USAGE_STATS_ENABLED": "0"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # so that its group gets what a terminal sends: the command and all that it started
+        )
+
+    def processes(self) -> list[int]:
+        return processes_with(MARK, self.mark)
+
+    def end(self, status: int, seconds: float = 240.0) -> tuple[str, str]:
+        """What it printed, when it has ended with `status` and nothing that it started lives any more."""
+        output, errors = self.process.communicate(timeout=seconds)
+        assert self.process.returncode == status, errors
+        spared = SLOW_TO_END if status == -signal.SIGKILL else set()
+        deadline = time.monotonic() + SECONDS_TO_END
+        while left := set(names(self.processes())) - spared:
+            assert time.monotonic() < deadline, f"{left} live on after status {status}"
+            time.sleep(0.1)
+        return output, errors
+
+
+def test_interrupted_then_killed_then_finished(tmp_path: Path) -> None:
+    """Each time with parts in flight; what was there is never solved again."""
+    config, store = config_of(tmp_path, 14), tmp_path / "store"
+    expected = sealed(plain(config, tmp_path / "plain"))
+    there: frozenset[int] = frozenset()
+    for kind, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        first = len(there)
+        command = Command(config, store, ("-m", "ailot_ray"), "--workers", "2")
+        wait_for(lambda first=first: len(done(store)) >= first + 2, "two more parts")  # type: ignore[misc]
+        assert command.process.poll() is None and len(command.processes()) > 5
+        if kind == signal.SIGINT:
+            os.killpg(command.process.pid, kind)
+        else:
+            os.kill(command.process.pid, kind)
+        _, errors = command.end(status)
+        if kind == signal.SIGINT:
+            lines = [line for line in errors.splitlines() if line and "trajectory/s" not in line]
+            assert lines == ["ailot_ray: interrupted; the same command goes on where this one stopped"]
+        require_nothing_half_written(store)
+        assert not sealed(store)
+        before, there = times_begun(store), done(store)
+        assert first + 2 <= len(there) < 14, "it was not stopped in the middle"
+    Command(config, store, ("-m", "ailot_ray"), "--workers", "2").end(0)
+    assert sealed(store) == expected
+    counts = times_begun(store)
+    assert all(counts[part] == before[part] for part in there), "a part that was there was solved again"
+    assert counts.total() <= 14 + 2 * 2, "more was done twice than was in flight"
+    assert not list((store / ".work").iterdir()) and not list(store.rglob(".tmp-*"))
+
+
+def test_a_node_is_lost(tmp_path: Path) -> None:
+    """One of three nodes of one core each: nothing is left free for what it was doing but the place of another actor."""
+    config, store = config_of(tmp_path, 20), tmp_path / "store"
+    expected = sealed(plain(config, tmp_path / "plain"))
+    output, _ = Command(config, store, ("-c", LOSING_A_NODE, str(store))).end(0)
+    lost = json.loads(output.splitlines()[0])
+    assert sealed(store) == expected
+    counts = times_begun(store)
+    assert set(counts) == set(range(20)) and counts.total() <= 21
+    assert not {one.part for one in begun(store) if one.time > lost["time"]} & set(lost["done"])
+    assert not [one for one in begun(store) if one.pid == lost["pid"] and one.time > lost["time"] + 3.0], "its worker lived on"
+    (again,) = (part for part, count in counts.items() if count == 2)
+    assert lost["pid"] in {one.pid for one in begun(store) if one.part == again}, "the part in flight on the lost node"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_twenty_random_kills(tmp_path: Path) -> None:
+    parts, kills = 64, 20
+    config, store = config_of(tmp_path, parts), tmp_path / "store"
+    expected = sealed(plain(config, tmp_path / "plain"))
+    rng = random.Random(0)
+    due = [0.0]
+
+    def choose(working: Sequence[Begun]) -> Begun | None:
+        if not working or time.time() < due[0]:
+            return None
+        due[0] = time.time() + rng.uniform(0.0, 1.0)
+        return rng.choice(working)
+
+    options = ClusterOptions(workers=2, retries=kills)
+    with Hunter(store, choose, limit=kills) as hunter, connected(options, store) as origin:
+        relabel_by_actors(origin, config, 0, options)
+    assert len(hunter.kills) == kills, "it was over before the last kill: more parts are needed"
+    assert sealed(store) == expected
+    require_nothing_done_twice(store, parts, hunter.kills)
+    twice = times_begun(store).total() - parts
+    assert twice >= kills // 2, "most kills missed the parts in flight"
+    assert not list((store / ".work").iterdir()) and not list(store.rglob(".tmp-*"))
