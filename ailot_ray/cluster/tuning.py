@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,6 +178,7 @@ def _tune(
             verbose=1,
         ),
     )
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Tune's own ends in a table, as if the sweep had been finished
     results = tuner.fit()
     failures, stopped, ran = [], [], []
     for result in (results[i] for i in range(len(results))):

@@ -144,6 +144,7 @@ def test_interrupted_then_killed_then_finished(tmp_path: Path) -> None:
     assert not list((store / ".work").iterdir()) and not list(store.rglob(".tmp-*"))
 
 
+@pytest.mark.slow
 def test_a_node_is_lost(tmp_path: Path) -> None:
     """One of three nodes of one core each: nothing is left free for what it was doing but the place of another actor."""
     config, store = config_of(tmp_path, 20), tmp_path / "store"
@@ -162,17 +163,18 @@ def test_a_node_is_lost(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_twenty_random_kills(tmp_path: Path) -> None:
-    parts, kills = 64, 20
+    parts, kills = 160, 20
     config, store = config_of(tmp_path, parts), tmp_path / "store"
     expected = sealed(plain(config, tmp_path / "plain"))
     rng = random.Random(0)
-    due = [0.0]
+    due: list[float] = []
 
     def choose(working: Sequence[Begun]) -> Begun | None:
-        if not working or time.time() < due[0]:
+        if not working:
             return None
-        due[0] = time.time() + rng.uniform(0.0, 1.0)
-        return rng.choice(working)
+        if not due:
+            due.append(time.time() + rng.uniform(0.0, 3.0))
+        return rng.choice(working) if time.time() > due[0] and due.pop() else None
 
     options = ClusterOptions(workers=2, retries=kills)
     with Hunter(store, choose, limit=kills) as hunter, connected(options, store) as origin:
@@ -180,6 +182,5 @@ def test_twenty_random_kills(tmp_path: Path) -> None:
     assert len(hunter.kills) == kills, "it was over before the last kill: more parts are needed"
     assert sealed(store) == expected
     require_nothing_done_twice(store, parts, hunter.kills)
-    twice = times_begun(store).total() - parts
-    assert twice >= kills // 2, "most kills missed the parts in flight"
+    assert times_begun(store).total() - parts >= kills // 2, "most kills missed the parts in flight"
     assert not list((store / ".work").iterdir()) and not list(store.rglob(".tmp-*"))
