@@ -40,7 +40,7 @@ class Kill:
     done: frozenset[int]
 
 
-def config_of(folder: Path, parts: int) -> Config:
+def config_of(folder: Path, parts: int, iterations: int = 20) -> Config:
     """OTR on so many parts of trajectories of 250 to 350 steps, whose file is made in `folder`; 0.2 to 0.4 s a part.
 
     The tolerance is out of reach, so that the time is given by the iterations, and a part in flight can be hit.
@@ -48,7 +48,7 @@ def config_of(folder: Path, parts: int) -> Config:
     rng = np.random.default_rng(parts)
     count = parts * SHARD - 7
     data = write_hdf5(folder / "hopper.hdf5", episodes(rng.integers(250, 350, count).tolist(), ["timeout"] * count))
-    transport = TransportConfig(tolerance=1e-12, max_iterations=20)
+    transport = TransportConfig(tolerance=1e-12, max_iterations=iterations)
     return Config(task="hopper-medium-v2", data=data, method="otr", transport=transport, device="cpu", **TINY)
 
 

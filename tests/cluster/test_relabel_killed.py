@@ -163,8 +163,8 @@ def test_a_node_is_lost(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_twenty_random_kills(tmp_path: Path) -> None:
-    parts, kills = 160, 20
-    config, store = config_of(tmp_path, parts), tmp_path / "store"
+    parts, kills = 240, 20
+    config, store = config_of(tmp_path, parts, iterations=6), tmp_path / "store"
     expected = sealed(plain(config, tmp_path / "plain"))
     rng = random.Random(0)
     due: list[float] = []
@@ -173,7 +173,7 @@ def test_twenty_random_kills(tmp_path: Path) -> None:
         if not working:
             return None
         if not due:
-            due.append(time.time() + rng.uniform(0.0, 3.0))
+            due.append(time.time() + rng.uniform(0.0, 2.0))
         return rng.choice(working) if time.time() > due[0] and due.pop() else None
 
     options = ClusterOptions(workers=2, retries=kills)
