@@ -17,9 +17,9 @@ setup: .venv/ready
 
 quickstart: setup
 	$(BIN)/python -m ailot_ray run --task hopper-builtin --methods ailot otr iql bc --seeds 0 1 --store $(STORE) \
-	    --icvf.steps 3000 --iql.steps 6000 --video $(STORE)/ailot.mp4
+	    --icvf.steps 2000 --iql.steps 4000 --video $(STORE)/ailot.mp4
 	$(BIN)/python experiments/sweep_tau.py --task hopper-builtin --seeds 0 --store $(STORE) \
-	    --icvf.steps 3000 --iql.steps 2000 --iql.snapshots 4
+	    --icvf.steps 2000 --iql.steps 1000 --iql.snapshots 2
 
 lint: setup
 	$(BIN)/ruff check .

@@ -273,7 +273,7 @@ def test_log_domain_takes_over_where_the_kernel_overflows(log_domain_calls: list
 def test_log_domain_takes_over_where_weights_differ_beyond_measure(log_domain_calls: list[int]) -> None:
     generator = np.random.default_rng(0)
     cost = 10 ** generator.uniform(-3, 2, (6, 6))
-    a, b = (10 ** generator.uniform(-30, 0, 6) for _ in range(2))
+    a, b = (10 ** generator.uniform(-300, 0, 6) for _ in range(2))
     a, b = a / a.sum(), b / b.sum()
     couplings = solve(cost, 0.1, 1e-10, a=a, b=b)
     assert log_domain_calls == [1] and couplings.converged[0]
