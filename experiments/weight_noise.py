@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
+from torch import Tensor
 
 from ailot_ray import Config, Store, Study
 from ailot_ray.envs import roll_out
@@ -39,14 +40,16 @@ def main(arguments: Arguments) -> None:
     rows = torch.from_numpy(generator.integers(len(study.dataset), size=STATES))
     returns = np.repeat(study.dataset.returns(), study.dataset.lengths)[rows.numpy()]
     better = torch.from_numpy(returns > np.median(study.dataset.returns()))
+    data = transitions(study, true_rewards(study)[None])
+    states, actions = data.observations[rows][None], data.actions[rows][None]
     print("| temperature | steps | value | std of advantage | effective share | action error, better half | score |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for temperature in arguments.temperatures:
         config = replace(study.config.iql, temperature=temperature, steps=arguments.steps)
-        learner = IQL(transitions(study, true_rewards(study)[None]), [arguments.seed], config)
+        learner = IQL(data, [arguments.seed], config)
         for _ in range(LOOKS):
             learner.advance(arguments.steps // LOOKS)
-            value, spread, share, error = look(learner, rows, better, temperature)
+            value, spread, share, error = look(learner, states, actions, better, temperature)
             policy = DeterministicPolicy(learner.result(0))
             games = roll_out(study.task, policy, EPISODES, arguments.seed)
             score = np.mean([study.task.score(game.undiscounted_return) for game in games])
@@ -55,9 +58,10 @@ def main(arguments: Arguments) -> None:
 
 
 @torch.no_grad()
-def look(learner: IQL, rows: torch.Tensor, better: torch.Tensor, temperature: float) -> tuple[float, float, float, float]:
+def look(
+    learner: IQL, states: Tensor, actions: Tensor, better: Tensor, temperature: float
+) -> tuple[float, float, float, float]:
     """Mean value, standard deviation of the advantage, effective share of the weights, action error in the better half."""
-    states, actions = learner.data.observations[rows][None], learner.data.actions[rows][None]
     q = learner.target(torch.cat([states, actions], -1)[:, None])[..., 0].amin(1)[0]
     value = learner.value(states[:, None])[0, 0, :, 0]
     weights = torch.exp(temperature * (q - value)).clamp(max=learner.config.max_weight)

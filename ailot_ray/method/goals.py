@@ -11,14 +11,21 @@ from ailot_ray.config import ICVFConfig
 
 @dataclass(frozen=True)
 class Batch:
-    """States s and s', outcomes g, goals z, all (M, B, o); `at_outcome` and `at_goal` (M, B) tell where s is g, or z."""
+    """States s and s', outcomes g, goals z, in two buffers that every batch fills anew."""
 
-    state: Tensor
-    successor: Tensor
-    outcome: Tensor
-    goal: Tensor
-    at_outcome: Tensor
-    at_goal: Tensor
+    successor_and_state: Tensor
+    """(M, 2B, o)"""
+    outcome_and_goal: Tensor
+    """(M, 2B, o)"""
+    before_outcome: Tensor
+    """(M, B), 0 where s is g and 1 elsewhere."""
+    before_goal: Tensor
+    """(M, B), 0 where s is z and 1 elsewhere."""
+
+    @property
+    def state(self) -> Tensor:
+        """(M, B, o)"""
+        return self.successor_and_state[:, self.before_goal.shape[1] :]
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,18 @@ class GoalSampler:
         goal = torch.where(kind < config.goal_current + config.goal_trajectory, later, anywhere)
         return torch.where(kind < config.goal_current, state, goal)
 
-    def gather(self, draws: Draws) -> Batch:
+    def buffers(self, members: int, batch_size: int) -> Batch:
+        """Room for `gather`."""
+        states, size = self.states, self.states.shape[-1]
+        pair = [states.new_empty(members, 2 * batch_size, size) for _ in range(2)]
+        return Batch(*pair, *(states.new_empty(members, batch_size) for _ in range(2)))
+
+    def gather(self, draws: Draws, into: Batch) -> None:
         """Look the rows of one step up."""
-        return Batch(
-            state=self.states[draws.state],
-            successor=self.successors[draws.state],
-            outcome=self.states[draws.outcome],
-            goal=self.states[draws.goal],
-            at_outcome=draws.state == draws.outcome,
-            at_goal=draws.state == draws.goal,
-        )
+        n = draws.state.shape[-1]
+        into.successor_and_state[:, :n] = self.successors[draws.state]
+        into.successor_and_state[:, n:] = self.states[draws.state]
+        both = torch.cat([draws.outcome, draws.goal], -1)
+        torch.index_select(self.states, 0, both.view(-1), out=into.outcome_and_goal.view(-1, self.states.shape[-1]))
+        into.before_outcome.copy_(draws.state != draws.outcome)
+        into.before_goal.copy_(draws.state != draws.goal)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ailot_ray.config import ICVFConfig
-from ailot_ray.method.goals import Batch, GoalSampler
+from ailot_ray.method.goals import GoalSampler
 from ailot_ray.method.learner import Adam, load_members, pack_state, seeded, take_member, unpack_state
 from ailot_ray.method.networks import StackedLinear, StackedMLP, initialise, polyak_update
+from ailot_ray.method.passes import LinearPass, MLPPass
 
 ENSEMBLE = 2
 
@@ -40,17 +41,64 @@ class MultilinearValue(nn.Module):
         value: Tensor = (self.left(t * self.phi(state[:, None])) * self.right(t * psi_outcome)).sum(-1)
         return value
 
-    @torch.no_grad()
-    def target_values(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """V(s', g, z), V(s', z, z) and V(s, z, z), each (M, E, B), with the networks they share evaluated once."""
-        n = batch.state.shape[-2]
-        psi = self.psi(torch.cat([batch.outcome, batch.goal], -2)[:, None])
-        t = self.intent(psi[..., n:, :])
-        tt = torch.cat([t, t], -2)
-        left = self.left(tt * self.phi(torch.cat([batch.successor, batch.state], -2)[:, None]))
-        right = self.right(tt * psi)
-        left_successor, left_state = left[..., :n, :], left[..., n:, :]
-        right_outcome, right_goal = right[..., :n, :], right[..., n:, :]
+
+class ValuePass:
+    """V(s, g, z) and its gradients for one batch buffer, with ψ(g) and ψ(goal) in one evaluation of ψ."""
+
+    def __init__(self, network: MultilinearValue, state: Tensor, outcome_and_goal: Tensor) -> None:
+        """`state` (M, 1, B, o), `outcome_and_goal` (M, 1, 2B, o)."""
+        batch = state.shape[-2]
+        self.phi, self.psi = MLPPass(network.phi, state), MLPPass(network.psi, outcome_and_goal)
+        self.psi_outcome, psi_goal = torch.split(self.psi.y, batch, -2)
+        self.psi_outcome_gradient, self.psi_goal_gradient = torch.split(self.psi.y_gradient, batch, -2)
+        self.intent = MLPPass(network.intent, psi_goal)
+        self.left_in, self.right_in = torch.empty_like(self.phi.y), torch.empty_like(self.phi.y)
+        self.left, self.right = LinearPass(network.left, self.left_in), LinearPass(network.right, self.right_in)
+
+    def forward(self) -> Tensor:
+        """V, (M, E, B)."""
+        phi, _, t = self.phi.forward(), self.psi.forward(), self.intent.forward()
+        torch.mul(t, phi, out=self.left_in)
+        torch.mul(t, self.psi_outcome, out=self.right_in)
+        return (self.left.forward() * self.right.forward()).sum(-1)
+
+    def backward(self, gradient: Tensor) -> None:
+        """From ∂L/∂V, (M, E, B), to the gradients of φ, ψ, T, A and B."""
+        torch.mul(self.right.y, gradient[..., None], out=self.left.y_gradient)
+        torch.mul(self.left.y, gradient[..., None], out=self.right.y_gradient)
+        self.left.sum_bias()
+        self.right.sum_bias()
+        left, right = self.left.backward(), self.right.backward()
+        torch.mul(left, self.intent.y, out=self.phi.y_gradient)
+        torch.mul(right, self.intent.y, out=self.psi_outcome_gradient)
+        torch.mul(left, self.phi.y, out=self.intent.y_gradient)
+        self.intent.y_gradient.addcmul_(right, self.psi_outcome)
+        self.phi.backward()
+        self.psi_goal_gradient.copy_(self.intent.backward(into_input=True))
+        self.psi.backward()
+
+
+class TargetPass:
+    """V(s', g, z), V(s', z, z) and V(s, z, z) for one batch buffer, with the networks they share evaluated once."""
+
+    def __init__(self, network: MultilinearValue, successor_and_state: Tensor, outcome_and_goal: Tensor) -> None:
+        """Both (M, 1, 2B, o)."""
+        self.batch = outcome_and_goal.shape[-2] // 2
+        self.phi = MLPPass(network.phi, successor_and_state, learns=False)
+        self.psi = MLPPass(network.psi, outcome_and_goal, learns=False)
+        self.intent = MLPPass(network.intent, self.psi.y[..., self.batch :, :], learns=False)
+        self.left_in, self.right_in = torch.empty_like(self.phi.y), torch.empty_like(self.psi.y)
+        self.left = LinearPass(network.left, self.left_in, learns=False)
+        self.right = LinearPass(network.right, self.right_in, learns=False)
+
+    def forward(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Each (M, E, B)."""
+        phi, psi, t = self.phi.forward(), self.psi.forward(), self.intent.forward()
+        for half in (slice(None, self.batch), slice(self.batch, None)):
+            torch.mul(t, phi[..., half, :], out=self.left_in[..., half, :])
+            torch.mul(t, psi[..., half, :], out=self.right_in[..., half, :])
+        left_successor, left_state = torch.split(self.left.forward(), self.batch, -2)
+        right_outcome, right_goal = torch.split(self.right.forward(), self.batch, -2)
         return (
             (left_successor * right_outcome).sum(-1),
             (left_successor * right_goal).sum(-1),
@@ -58,51 +106,59 @@ class MultilinearValue(nn.Module):
         )
 
 
-def icvf_loss(value: MultilinearValue, target: MultilinearValue, batch: Batch, config: ICVFConfig) -> tuple[Tensor, Tensor]:
-    """The loss of METHOD section 1 per member, (M,), and the mean value V(s, g, z), (M,).
+class ICVF:
+    """The learner: M members (one a seed) of the ICVF on one dataset. See :class:`ailot_ray.method.learner.Learner`.
 
     q_i = r_g + γ·m_g·V̄_i(s', g, z)                                r = −1 and m = 1, but r = m = 0 where s is g (or z)
     adv = r_z + γ·m_z·min_i V̄_i(s', z, z) − mean_i V̄_i(s, z, z)
-    loss = Σ_i |expectile − 1{adv < 0}| · (q_i − V_i(s, g, z))²
+    L = E Σ_i |expectile − 1{adv < 0}| · (q_i − V_i(s, g, z))²
+    V̄ ← (1 − polyak)·V̄ + polyak·V
     """
-    successor_outcome, successor_goal, state_goal = target.target_values(batch)
-    m_g, m_z = (~batch.at_outcome).float(), (~batch.at_goal).float()
-    q = -m_g[:, None] + config.discount * m_g[:, None] * successor_outcome
-    advantage = -m_z + config.discount * m_z * successor_goal.amin(1) - state_goal.mean(1)
-    weight = torch.where(advantage < 0, 1.0 - config.expectile, config.expectile)
-    v = value(batch.state, batch.outcome, batch.goal)
-    loss = (weight[:, None] * (q - v).square()).mean(-1).sum(1)
-    return loss, v.detach().mean((1, 2))
-
-
-class ICVF:
-    """The learner: M members (one a seed) of the ICVF on one dataset. See :class:`ailot_ray.method.learner.Learner`."""
 
     def __init__(self, sampler: GoalSampler, seeds: Sequence[int], config: ICVFConfig) -> None:
         """`sampler` holds the (standardised) states on the device that the learner is to run on."""
         self.config, self.sampler, self.members, self.step = config, sampler, len(seeds), 0
-        device, size = sampler.states.device, sampler.states.shape[-1]
-        self.value = MultilinearValue(self.members, size, config.width, config.layer_norm)
-        initialise(self.value, [seeded(seed, 1) for seed in seeds], "lecun")
-        self.value.to(device)
+        states = sampler.states
+        value = MultilinearValue(self.members, states.shape[-1], config.width, config.layer_norm)
+        initialise(value, [seeded(seed, 1) for seed in seeds], "lecun")
+        self.value = value.to(states.device, states.dtype)
         self.target = copy.deepcopy(self.value).requires_grad_(False)
-        self.optimiser = Adam({"value": self.value}, config.learning_rate)
+        self.optimiser = Adam(self.value, config.learning_rate)
         self.generators = [seeded(seed, 2) for seed in seeds]
+        self.batch = sampler.buffers(self.members, config.batch_size)
+        self.value_pass = ValuePass(self.value, self.batch.state[:, None], self.batch.outcome_and_goal[:, None])
+        self.target_pass = TargetPass(
+            self.target, self.batch.successor_and_state[:, None], self.batch.outcome_and_goal[:, None]
+        )
 
     def advance(self, steps: int) -> dict[str, Tensor]:
-        loss = mean_value = torch.zeros(self.members)
         draws = self.sampler.draw(steps, self.config, self.generators)
         for i in range(steps):
-            loss, mean_value = self.update(self.sampler.gather(draws[i]))
+            self.sampler.gather(draws[i], self.batch)
+            self.update()
         self.step += steps
-        return {"loss": loss.detach(), "value": mean_value}
+        return self.metrics()
 
-    def update(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """One gradient step on `batch`, then the target follows by the Polyak rate."""
-        loss, mean_value = icvf_loss(self.value, self.target, batch, self.config)
-        self.optimiser.minimise(loss.sum())
-        polyak_update(self.target, self.value, self.config.polyak)
-        return loss, mean_value
+    @torch.no_grad()
+    def update(self) -> None:
+        """One gradient step on the batch, then the target follows by the Polyak rate."""
+        config, batch = self.config, self.batch
+        successor_outcome, successor_goal, state_goal = self.target_pass.forward()
+        m_g, m_z = batch.before_outcome, batch.before_goal
+        q = torch.addcmul(-m_g[:, None], m_g[:, None], successor_outcome, value=config.discount)
+        advantage = torch.addcmul(-m_z, m_z, successor_goal.amin(1), value=config.discount) - state_goal.mean(1)
+        self.weight = torch.where(advantage < 0, 1.0 - config.expectile, config.expectile)[:, None]
+        self.v = self.value_pass.forward()
+        self.td_error = q - self.v
+        # ∂L/∂V_i = −2·|expectile − 1{adv < 0}|·(q_i − V_i)/B
+        self.value_pass.backward((self.weight * self.td_error).mul_(-2.0 / q.shape[-1]))
+        self.optimiser.descend()
+        polyak_update(self.target, self.value, config.polyak)
+
+    def metrics(self) -> dict[str, Tensor]:
+        """The loss of the last update and the mean value V(s, g, z), each (M,)."""
+        loss = (self.weight * self.td_error.square()).mean(-1).sum(1)
+        return {"loss": loss, "value": self.v.mean((1, 2))}
 
     def state(self) -> dict[str, Tensor]:
         networks: dict[str, nn.Module] = {"value": self.value, "target": self.target}

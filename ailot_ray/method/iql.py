@@ -7,6 +7,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from torch import Tensor, nn
 from ailot_ray.config import IQLConfig
 from ailot_ray.method.learner import Adam, cosine_decay, load_members, pack_state, seeded, take_member, unpack_state
 from ailot_ray.method.networks import StackedMLP, initialise, polyak_update
+from ailot_ray.method.passes import MLPPass, gradient_of
 
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -50,42 +53,95 @@ class Actor(nn.Module):
 
     def log_likelihood(self, observations: Tensor, actions: Tensor, dropout_masks: Sequence[Tensor] = ()) -> Tensor:
         """log π(a|s), (M, B)."""
-        log_std = self.log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
-        z = (actions - self(observations, dropout_masks)) * torch.exp(-log_std)
-        likelihood: Tensor = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
-        return likelihood
+        return log_likelihood(actions, self(observations, dropout_masks), self.log_std)
+
+
+def log_likelihood(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """log N(a; mean, diag(exp(2·log_std))), (M, B), for `actions` and `mean` (M, B, a), `log_std` (M, 1, a) to be clipped."""
+    log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+    z = (actions - mean) * torch.exp(-log_std)
+    likelihood: Tensor = (-0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+    return likelihood
+
+
+class ActorPass:
+    """Descent on −E[w · log π(a|s)] for one buffer of observations (M, 1, B, o) and of actions (M, B, a)."""
+
+    def __init__(self, actor: Actor, observations: Tensor, actions: Tensor) -> None:
+        self.mlp, self.actions = MLPPass(actor.mean, observations), actions
+        self.parameter, self.log_std_gradient = actor.log_std.detach(), gradient_of(actor.log_std)
+
+    def forward(self, dropout_masks: Sequence[Tensor] = ()) -> None:
+        self.mean = torch.tanh(self.mlp.forward(dropout_masks)[:, 0])
+        self.log_std = self.parameter.clamp(LOG_STD_MIN, LOG_STD_MAX)
+
+    def backward(self, weights: Tensor | None = None) -> None:
+        """Gradients for the weights w (M, B), or 1. With μ = tanh(f), σ = exp(log_std) and z = (a − μ)/σ,
+
+        ∂L/∂f = −w·z/σ·(1 − μ²)/B,      ∂L/∂log_std = −Σ w·(z² − 1)/B within the clip, 0 beyond it.
+        """
+        precision = torch.exp(-self.log_std)
+        z = (self.actions - self.mean).mul_(precision)
+        share = -1.0 / z.shape[-2]
+        weighted = z * share if weights is None else z * (share * weights[..., None])
+        inside = self.parameter == self.log_std
+        mean_weight = 1.0 if weights is None else weights.mean(-1)[:, None, None]
+        torch.mul(torch.sum(weighted * z, -2, keepdim=True).add_(mean_weight), inside, out=self.log_std_gradient)
+        slope = torch.addcmul(precision, precision, self.mean.square(), value=-1.0)  # (1 − μ²)/σ
+        torch.mul(weighted, slope, out=self.mlp.y_gradient[:, 0])
+        self.mlp.backward()
+
+    def log_likelihood(self) -> Tensor:
+        """log π(a|s) as of the last `forward`, (M, B)."""
+        return log_likelihood(self.actions, self.mean, self.log_std)
 
 
 class PolicyLearner:
-    """What IQL and behaviour cloning share: the actor, its batches, its dropout and its decaying rate."""
+    """What IQL and behaviour cloning share: the data, the actor, its batches, its dropout and its decaying rate."""
 
     def __init__(self, data: Transitions, seeds: Sequence[int], config: IQLConfig) -> None:
         assert config.dropout is not None
-        self.data, self.config, self.members, self.step = data, config, len(seeds), 0
-        self.device = data.observations.device
+        self.config, self.members, self.step = config, len(seeds), 0
+        self.device, self.dtype = data.observations.device, data.observations.dtype
         self.keep = 1.0 - config.dropout
-        sizes = data.observations.shape[-1], data.actions.shape[-1]
-        self.actor = Actor(self.members, *sizes, config.width)
-        initialise(self.actor, [seeded(seed, 11) for seed in seeds], "orthogonal")
-        self.actor.to(self.device)
+        o, a = self.sizes = data.observations.shape[-1], data.actions.shape[-1]
+        # one row holds all of a transition but the members' rewards, so that a batch costs one look-up
+        self.table = torch.cat([data.observations, data.actions, data.next_observations, data.continues[:, None]], -1)
+        batch = self.table.new_zeros(self.members, config.batch_size, 2 * o + a + 1)
+        self.batch, self.flat_batch = batch, batch.view(-1, batch.shape[-1])
+        self.s, self.a, self.sa = batch[..., :o], batch[..., o : o + a], batch[..., : o + a]
+        self.s_next, self.continues = batch[..., o + a : -1], batch[..., -1]
+        self.actor = self.network(Actor(self.members, o, a, config.width), seeds, 11)
+        self.actor_optimiser = Adam(self.actor, config.learning_rate)
+        self.policy = ActorPass(self.actor, self.s[:, None], self.a)
         self.generators = [seeded(seed, 12) for seed in seeds]
-        self.member_index = torch.arange(self.members, device=self.device)[:, None]
+
+    def network(self, network: Network, seeds: Sequence[int], purpose: int) -> Network:
+        """`network` with weights drawn, where and of which type the data is."""
+        initialise(network, [seeded(seed, purpose) for seed in seeds], "orthogonal")
+        return network.to(self.device, self.dtype)
 
     def draw(self, steps: int) -> Tensor:
         """Rows of the batches of `steps` steps, (steps, M, B)."""
-        shape, n = (steps, self.config.batch_size), len(self.data.observations)
+        shape, n = (steps, self.config.batch_size), len(self.table)
         return torch.stack([torch.randint(n, shape, generator=g) for g in self.generators], 1).to(self.device)
 
     def draw_masks(self) -> tuple[Tensor, ...]:
         """Dropout masks of the actor's two hidden layers for one step, each (M, 1, B, width); none without dropout."""
         if self.keep == 1.0:
             return ()
-        shape = (1, self.config.batch_size, self.config.width)
-        return tuple(
-            torch.stack([torch.empty(shape).bernoulli_(self.keep, generator=g) for g in self.generators]).to(self.device)
-            / self.keep
-            for _ in range(2)
-        )
+        shape = (2, 1, self.config.batch_size, self.config.width)
+        kept = torch.stack([torch.rand(shape, generator=g) < self.keep for g in self.generators], 1)
+        first, second = kept.to(self.device, self.dtype) / self.keep
+        return first, second
+
+    def gather(self, rows: Tensor) -> None:
+        """Look the transitions `rows` (M, B) up: fills s, a, s' and continues."""
+        torch.index_select(self.table, 0, rows.reshape(-1), out=self.flat_batch)
+
+    def decay(self) -> None:
+        """Set the actor's rate for the step at hand."""
+        self.actor_optimiser.rate = cosine_decay(self.config.learning_rate, self.step, self.config.steps)
 
     def result(self, member: int) -> dict[str, Tensor]:
         return take_member(self.actor, member)
@@ -94,25 +150,24 @@ class PolicyLearner:
 class BehaviourCloning(PolicyLearner):
     """Maximise log π(a|s) over the dataset: the lower reference."""
 
-    def __init__(self, data: Transitions, seeds: Sequence[int], config: IQLConfig) -> None:
-        super().__init__(data, seeds, config)
-        self.optimiser = Adam({"actor": self.actor}, config.learning_rate)
-
+    @torch.no_grad()
     def advance(self, steps: int) -> dict[str, Tensor]:
         loss = torch.zeros(self.members)
         for rows in self.draw(steps):
-            self.optimiser.set_rate("actor", cosine_decay(self.config.learning_rate, self.step, self.config.steps))
-            likelihood = self.actor.log_likelihood(self.data.observations[rows], self.data.actions[rows], self.draw_masks())
-            loss = -likelihood.mean(-1)
-            self.optimiser.minimise(loss.sum())
+            self.decay()
+            self.gather(rows)
+            self.policy.forward(self.draw_masks())
+            self.policy.backward()
+            loss = -self.policy.log_likelihood().mean(-1)
+            self.actor_optimiser.descend()
             self.step += 1
-        return {"actor_loss": loss.detach()}
+        return {"actor_loss": loss}
 
     def state(self) -> dict[str, Tensor]:
-        return pack_state(self.step, {"actor": self.actor}, {"actor": self.optimiser}, self.generators)
+        return pack_state(self.step, {"actor": self.actor}, {"actor": self.actor_optimiser}, self.generators)
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.step = unpack_state(state, {"actor": self.actor}, {"actor": self.optimiser}, self.generators)
+        self.step = unpack_state(state, {"actor": self.actor}, {"actor": self.actor_optimiser}, self.generators)
 
 
 class IQL(PolicyLearner):
@@ -126,60 +181,74 @@ class IQL(PolicyLearner):
 
     def __init__(self, data: Transitions, seeds: Sequence[int], config: IQLConfig) -> None:
         super().__init__(data, seeds, config)
-        o, a = data.observations.shape[-1], data.actions.shape[-1]
-        self.critic = StackedMLP(self.members, 2, (o + a, config.width, config.width, 1))
-        self.value = StackedMLP(self.members, 1, (o, config.width, config.width, 1))
-        initialise(self.critic, [seeded(seed, 13) for seed in seeds], "orthogonal")
-        initialise(self.value, [seeded(seed, 14) for seed in seeds], "orthogonal")
-        self.critic.to(self.device)
-        self.value.to(self.device)
+        o, a = self.sizes
+        self.critic = self.network(StackedMLP(self.members, 2, (o + a, config.width, config.width, 1)), seeds, 13)
+        self.value = self.network(StackedMLP(self.members, 1, (o, config.width, config.width, 1)), seeds, 14)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
-        self.value_optimiser = Adam({"value": self.value}, config.learning_rate)
-        self.optimiser = Adam({"actor": self.actor, "critic": self.critic}, config.learning_rate)
+        self.critic_optimiser = Adam(self.critic, config.learning_rate)
+        self.value_optimiser = Adam(self.value, config.learning_rate)
+        self.rewards = data.rewards
+        self.member_index = torch.arange(self.members, device=self.device)[:, None]
+        self.value_of_s = MLPPass(self.value, self.s[:, None])
+        self.value_of_next = MLPPass(self.value, self.s_next[:, None], learns=False)
+        self.critic_of_sa = MLPPass(self.critic, self.sa[:, None])
+        self.target_of_sa = MLPPass(self.target, self.sa[:, None], learns=False)
 
     def advance(self, steps: int) -> dict[str, Tensor]:
-        metrics: dict[str, Tensor] = {}
         for rows in self.draw(steps):
-            self.optimiser.set_rate("actor", cosine_decay(self.config.learning_rate, self.step, self.config.steps))
-            metrics = self.update(rows, self.draw_masks())
+            self.decay()
+            self.update(rows, self.draw_masks())
             self.step += 1
-        return metrics
+        return self.metrics()
 
-    def update(self, rows: Tensor, masks: Sequence[Tensor] = ()) -> dict[str, Tensor]:
-        """One gradient step of every member on the transitions `rows` (M, B); metrics (M,)."""
-        config, data = self.config, self.data
+    @torch.no_grad()
+    def update(self, rows: Tensor, masks: Sequence[Tensor] = ()) -> None:
+        """One gradient step of every member on the transitions `rows` (M, B)."""
+        config = self.config
         assert config.expectile is not None and config.temperature is not None
-        s, a, s_next = data.observations[rows], data.actions[rows], data.next_observations[rows]
-        r, continues = data.rewards[self.member_index, rows], data.continues[rows]
-        sa = torch.cat([s, a], -1)[:, None]
+        self.gather(rows)
+        r = self.rewards[self.member_index, rows]
 
-        with torch.no_grad():
-            q = self.target(sa)[..., 0].amin(1)
-        v = self.value(s[:, None])[:, 0, :, 0]
-        value_loss = expectile_loss(q - v, config.expectile).mean(-1)
-        self.value_optimiser.minimise(value_loss.sum())
+        # V: ∂L_V/∂V = −2·|expectile − 1{u < 0}|·u/B
+        q = self.target_of_sa.forward()[..., 0].amin(1)
+        self.u = q - self.value_of_s.forward()[:, 0, :, 0]
+        slope = torch.where(self.u < 0, 1.0 - config.expectile, config.expectile).mul_(self.u)
+        torch.mul(slope, -2.0 / rows.shape[-1], out=self.value_of_s.y_gradient[:, 0, :, 0])
+        self.value_of_s.backward()
+        self.value_optimiser.descend()
 
-        with torch.no_grad():
-            v_new, v_next = self.value(torch.cat([s, s_next], -2)[:, None])[:, 0, :, 0].chunk(2, -1)
-            weights = torch.exp(config.temperature * (q - v_new)).clamp(max=config.max_weight)
-            target = r + config.discount * continues * v_next
-        actor_loss = -(weights * self.actor.log_likelihood(s, a, masks)).mean(-1)
-        critic_loss = (target[:, None] - self.critic(sa)[..., 0]).square().mean(-1).sum(1)
-        self.optimiser.minimise((actor_loss + critic_loss).sum())
+        # π, with the new V
+        self.v = self.value_of_s.forward()[:, 0, :, 0]
+        self.weights = (q - self.v).mul_(config.temperature).exp_().clamp_(max=config.max_weight)
+        self.policy.forward(masks)
+        self.policy.backward(self.weights)
+        self.actor_optimiser.descend()
+
+        # Q, with the new V: ∂L_Q/∂Q_i = −2·(r + γ·continues·V(s') − Q_i)/B
+        v_next = self.value_of_next.forward()[:, 0, :, 0]
+        target = torch.addcmul(r, self.continues, v_next, value=config.discount)
+        self.td_error = target[:, None] - self.critic_of_sa.forward()[..., 0]
+        torch.mul(self.td_error, -2.0 / rows.shape[-1], out=self.critic_of_sa.y_gradient[..., 0])
+        self.critic_of_sa.backward()
+        self.critic_optimiser.descend()
         polyak_update(self.target, self.critic, config.polyak)
+
+    def metrics(self) -> dict[str, Tensor]:
+        """The losses of the last update and what explains them, (M,) each."""
+        assert self.config.expectile is not None
         return {
-            "value_loss": value_loss.detach(),
-            "actor_loss": actor_loss.detach(),
-            "critic_loss": critic_loss.detach(),
-            "value": v_new.mean(-1),
-            "effective_share": effective_share(weights),
+            "value_loss": expectile_loss(self.u, self.config.expectile).mean(-1),
+            "actor_loss": -(self.weights * self.policy.log_likelihood()).mean(-1),
+            "critic_loss": self.td_error.square().mean(-1).sum(1),
+            "value": self.v.mean(-1),
+            "effective_share": effective_share(self.weights),
         }
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"actor": self.actor, "critic": self.critic, "value": self.value, "target": self.target}
 
     def _optimisers(self) -> dict[str, Adam]:
-        return {"value": self.value_optimiser, "policy": self.optimiser}
+        return {"actor": self.actor_optimiser, "critic": self.critic_optimiser, "value": self.value_optimiser}
 
     def state(self) -> dict[str, Tensor]:
         return pack_state(self.step, self._networks(), self._optimisers(), self.generators)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 
 class Learner(Protocol):
@@ -38,40 +39,60 @@ def seeded(seed: int, purpose: int) -> torch.Generator:
 
 
 class Adam:
-    """Adam over the parameters of several stacked networks, each with a rate of its own.
+    """Adam (Kingma and Ba, 2015) on one network, with torch's fused kernel on CPU and CUDA.
 
-    torch's fused kernel on CPU and CUDA; the state is exported under the parameters' names, so nothing is ever pickled.
+    The network's parameters, and their gradients, become views of one buffer, so that a step is one kernel; whatever keeps
+    parameters by reference must be made after the optimiser. Moments are exported under the parameters' names.
     """
 
-    def __init__(self, networks: dict[str, nn.Module], rate: float) -> None:
-        self.networks = networks
-        groups = [{"params": list(network.parameters()), "lr": rate} for network in networks.values()]
-        self.optimiser = torch.optim.Adam(groups, lr=rate, fused=True)
+    def __init__(self, network: nn.Module, rate: float) -> None:
+        self.network, self.rate = network, rate
+        self.parameters = _into_one_buffer(network)
+        self.gradients, self.first, self.second = (torch.zeros_like(self.parameters) for _ in range(3))
+        self.step = torch.zeros((), device=self.parameters.device)
+        for parameter, gradient in zip(network.parameters(), self._views(self.gradients).values(), strict=True):
+            parameter.grad = gradient
 
-    def set_rate(self, network: str, rate: float) -> None:
-        self.optimiser.param_groups[list(self.networks).index(network)]["lr"] = rate
+    def descend(self) -> None:
+        """One step down ``parameter.grad``."""
+        adam(
+            [self.parameters],
+            [self.gradients],
+            [self.first],
+            [self.second],
+            [],
+            [self.step],
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self.rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
 
-    def minimise(self, loss: Tensor) -> None:
-        """One step down the gradient of `loss` (a scalar: the sum over members, which do not share parameters)."""
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+    def _views(self, buffer: Tensor) -> dict[str, Tensor]:
+        named = dict(self.network.named_parameters())
+        parts = torch.split(buffer, [parameter.numel() for parameter in named.values()])
+        return {name: part.view(named[name].shape) for name, part in zip(named, parts, strict=True)}
 
     def state(self) -> dict[str, Tensor]:
-        named = {}
-        for prefix, network in self.networks.items():
-            for name, parameter in network.named_parameters():
-                for key, value in self.optimiser.state.get(parameter, {}).items():
-                    named[f"{prefix}.{name}:{key}"] = value
-        return named
+        moments = {"exp_avg": self.first, "exp_avg_sq": self.second}
+        named = {f"{name}:{key}": view for key, buffer in moments.items() for name, view in self._views(buffer).items()}
+        return {"step": self.step, **named}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        for prefix, network in self.networks.items():
-            for name, parameter in network.named_parameters():
-                keys = ("step", "exp_avg", "exp_avg_sq")
-                found = {key: state[f"{prefix}.{name}:{key}"] for key in keys if f"{prefix}.{name}:{key}" in state}
-                if found:
-                    self.optimiser.state[parameter] = {key: value.to(parameter.device).clone() for key, value in found.items()}
+        for name, value in self.state().items():
+            value.copy_(state[name])
+
+
+def _into_one_buffer(network: nn.Module) -> Tensor:
+    parameters = list(network.parameters())
+    buffer = torch.cat([parameter.detach().flatten() for parameter in parameters])
+    for parameter, part in zip(parameters, torch.split(buffer, [parameter.numel() for parameter in parameters]), strict=True):
+        parameter.data = part.view(parameter.shape)
+    return buffer
 
 
 def cosine_decay(rate: float, step: int, total: int) -> float:

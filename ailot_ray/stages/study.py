@@ -19,7 +19,7 @@ from ailot_ray.runtime import set_up_torch
 from ailot_ray.store import Artefact, Key, Store, digest_of
 from ailot_ray.tasks import Task, get_task
 
-FORMAT = 2
+FORMAT = 3
 """Part of every key: raised when the code changes what a key leads to, so that no older artefact is taken for a new one."""
 
 

@@ -113,11 +113,11 @@ def test_draws_depend_on_the_members_own_generator_only() -> None:
 
 def test_gather_looks_rows_up() -> None:
     draws = sampler().draw(3, CONFIG, [generator(1), generator(2)])[2]
-    batch = sampler().gather(draws)
+    batch = sampler().buffers(2, CONFIG.batch_size)
+    sampler().gather(draws, batch)
     assert torch.equal(batch.state[..., 0], draws.state.float())
-    assert torch.equal(batch.successor[..., 0], draws.state + 0.5)
-    assert torch.equal(batch.outcome[..., 0], draws.outcome.float())
-    assert torch.equal(batch.goal[..., 0], draws.goal.float())
-    assert torch.equal(batch.at_outcome, draws.outcome == draws.state)
-    assert torch.equal(batch.at_goal, draws.goal == draws.state)
+    assert torch.equal(batch.successor_and_state[..., 0], torch.cat([draws.state + 0.5, draws.state.float()], 1))
+    assert torch.equal(batch.outcome_and_goal[..., 0], torch.cat([draws.outcome, draws.goal], 1).float())
+    assert torch.equal(batch.before_outcome, (draws.outcome != draws.state).float())
+    assert torch.equal(batch.before_goal, (draws.goal != draws.state).float())
     assert batch.state.shape == (2, CONFIG.batch_size, 1)

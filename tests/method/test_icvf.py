@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -8,11 +8,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from ailot_ray.config import ICVFConfig
-from ailot_ray.method.goals import Batch, GoalSampler
-from ailot_ray.method.icvf import ICVF, IntentEncoder, MultilinearValue, icvf_loss
+from ailot_ray.method.goals import GoalSampler
+from ailot_ray.method.icvf import ICVF, IntentEncoder
 from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise
 
 CONFIG = ICVFConfig(batch_size=6, width=5, steps=100)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """s, s', g and z, all (M, B, o); `at_outcome` and `at_goal` (M, B) tell where s is g, or z."""
+
+    state: Tensor
+    successor: Tensor
+    outcome: Tensor
+    goal: Tensor
+    at_outcome: Tensor
+    at_goal: Tensor
 
 
 def mlp(p: Parameters, name: str, x: Tensor, norm: bool) -> Tensor:
@@ -32,7 +44,7 @@ def naive_value(p: Parameters, s: Tensor, g: Tensor, z: Tensor, norm: bool) -> T
     return left.dot(right)
 
 
-def naive_loss(online: list[Parameters], target: list[Parameters], batch: Batch, m: int, config: ICVFConfig) -> Tensor:
+def naive_loss(online: list[Parameters], target: list[Parameters], batch: Samples, m: int, config: ICVFConfig) -> Tensor:
     """The loss of member m, sample by sample, for the two parts of the ensemble."""
     losses, norm = [], config.layer_norm
     for b in range(batch.state.shape[1]):
@@ -52,14 +64,29 @@ def naive_loss(online: list[Parameters], target: list[Parameters], batch: Batch,
     return torch.stack(losses).sum() / batch.state.shape[1]
 
 
-def random_batch(members: int, size: int, seed: int = 0) -> Batch:
+def random_batch(members: int, size: int, seed: int = 0) -> Samples:
     generator = torch.Generator().manual_seed(seed)
     s, s_next, g, z = (torch.randn(members, size, 3, generator=generator, dtype=torch.float64) for _ in range(4))
     at_outcome = torch.rand(members, size, generator=generator) < 0.3
     at_goal = torch.rand(members, size, generator=generator) < 0.3
-    return Batch(
+    return Samples(
         s, s_next, torch.where(at_outcome[..., None], s, g), torch.where(at_goal[..., None], s, z), at_outcome, at_goal
     )
+
+
+def learner_before(batch: Samples, config: ICVFConfig, value_seed: int = 1) -> ICVF:
+    """A learner in double precision with random weights everywhere, about to learn from `batch`."""
+    members, size, width = batch.state.shape
+    states = batch.state.reshape(-1, width)
+    offsets, usable = torch.tensor([0, len(states)]), torch.ones(len(states), dtype=torch.bool)
+    icvf = ICVF(GoalSampler(states, states, offsets, usable), list(range(members)), replace(config, batch_size=size))
+    randomise(icvf.value, value_seed)
+    randomise(icvf.target, 2)
+    icvf.batch.successor_and_state.copy_(torch.cat([batch.successor, batch.state], 1))
+    icvf.batch.outcome_and_goal.copy_(torch.cat([batch.outcome, batch.goal], 1))
+    icvf.batch.before_outcome.copy_(~batch.at_outcome)
+    icvf.batch.before_goal.copy_(~batch.at_goal)
+    return icvf
 
 
 @pytest.mark.parametrize("layer_norm", [True, False])
@@ -67,33 +94,31 @@ def test_loss_and_gradients_are_the_papers(layer_norm: bool) -> None:
     config = replace(CONFIG, layer_norm=layer_norm, expectile=0.8, discount=0.9)
     batch = random_batch(2, 8)
     assert batch.at_outcome.any() and batch.at_goal.any() and not batch.at_goal.all()
-    value, target = (MultilinearValue(2, 3, 5, layer_norm).double() for _ in range(2))
-    randomise(value, 1)
-    randomise(target, 2)
-    losses, mean_value = icvf_loss(value, target, batch, config)
-    backward(losses.sum())
+    icvf = learner_before(batch, config)
+    parts = [([part_of(net, m, e) for e in range(2)]) for m in range(2) for net in (icvf.value, icvf.target)]
+    icvf.update()
+    metrics = icvf.metrics()
     for m in range(2):
-        online = [part_of(value, m, e) for e in range(2)]
-        bars = [part_of(target, m, e) for e in range(2)]
+        online, bars = parts[2 * m : 2 * m + 2]
         expected = naive_loss(online, bars, batch, m, config)
-        torch.testing.assert_close(losses[m], expected, rtol=1e-6, atol=0)
+        torch.testing.assert_close(metrics["loss"][m], expected.detach(), rtol=1e-6, atol=0)
         backward(expected)
-        assert_same_gradients(value, online, m, rtol=1e-5, atol=1e-8)
+        assert_same_gradients(icvf.value, online, m, rtol=1e-5, atol=1e-8)
         values = [
             naive_value(p, batch.state[m, b], batch.outcome[m, b], batch.goal[m, b], layer_norm)
             for p in online
             for b in range(8)
         ]
-        torch.testing.assert_close(mean_value[m], torch.stack(values).mean().detach())
-    assert all(parameter.grad is None for parameter in target.parameters())
+        torch.testing.assert_close(metrics["value"][m], torch.stack(values).mean().detach())
+    assert all(parameter.grad is None for parameter in icvf.target.parameters())
 
 
 def test_both_signs_of_the_advantage_occur_above() -> None:
     """The oracle above is worth something only if the expectile weighs its samples differently."""
-    batch, target = random_batch(2, 8), MultilinearValue(2, 3, 5, True).double()
-    randomise(target, 2)
-    low, high = (icvf_loss(target, target, batch, replace(CONFIG, expectile=x))[0] for x in (0.0, 1.0))
-    assert low.gt(0).all() and high.gt(0).all()
+    for expectile in (0.0, 1.0):
+        icvf = learner_before(random_batch(2, 8), replace(CONFIG, expectile=expectile), value_seed=2)
+        icvf.update()
+        assert icvf.metrics()["loss"].gt(0).all()
 
 
 def chain_sampler(size: int = 12, walks: int = 30, length: int = 20, seed: int = 0) -> GoalSampler:
@@ -112,7 +137,8 @@ def test_one_update_is_adams_and_the_target_follows() -> None:
     randomise(icvf.target, 3)
     before = [p.detach().clone() for p in icvf.value.parameters()]
     bars = [p.detach().clone() for p in icvf.target.parameters()]
-    icvf.update(sampler.gather(sampler.draw(1, CONFIG, [torch.Generator().manual_seed(0)])[0]))
+    sampler.gather(sampler.draw(1, CONFIG, [torch.Generator().manual_seed(0)])[0], icvf.batch)
+    icvf.update()
     for old, new in zip(before, icvf.value.parameters(), strict=True):
         assert new.grad is not None
         torch.testing.assert_close(new.detach(), old - 0.01 * new.grad / (new.grad.abs() + 1e-8), rtol=1e-4, atol=1e-6)

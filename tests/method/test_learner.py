@@ -1,18 +1,29 @@
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ailot_ray.method.learner import Adam, cosine_decay, load_members, pack_state, seeded, take_member, unpack_state
 from ailot_ray.method.networks import StackedLinear, StackedMLP, initialise
+from method.plain import backward
 
 
 def network(seed: int = 0, members: int = 2) -> StackedMLP:
     made = StackedMLP(members, 2, (3, 4, 1), norm=True)
     initialise(made, [torch.Generator().manual_seed(seed + m) for m in range(members)], "lecun")
     return made
+
+
+def minimise(adams: Sequence[Adam], loss: Tensor) -> None:
+    for adam in adams:
+        adam.gradients.zero_()
+    backward(loss)
+    for adam in adams:
+        adam.descend()
 
 
 def test_seeded_streams_depend_on_seed_and_purpose() -> None:
@@ -29,15 +40,15 @@ def test_adam_is_kingma_and_bas() -> None:
     layer, other = StackedLinear(1, 1, 3, 2), StackedLinear(1, 1, 1, 1)
     for part in (layer, other):
         initialise(part, [seeded(0, 0)], "lecun")
-    adam = Adam({"layer": layer, "other": other}, 0.1)
-    adam.set_rate("other", 0.01)
+    adams = Adam(layer, 0.1), Adam(other, 0.1)
+    adams[1].rate = 0.01
     rates = (0.1, 0.1, 0.01, 0.01)
     parameters = [*layer.parameters(), *other.parameters()]
     values: list[NDArray[np.float64]] = [p.detach().double().numpy() for p in parameters]
     first = [np.zeros_like(v) for v in values]
     second = [np.zeros_like(v) for v in values]
     for t in range(1, 6):
-        adam.minimise(sum((p - 1.0).pow(4).sum() for p in parameters))  # type: ignore[arg-type]
+        minimise(adams, sum((p - 1.0).pow(4).sum() for p in parameters))  # type: ignore[arg-type]
         for i, rate in enumerate(rates):
             gradient = 4 * (values[i] - 1.0) ** 3
             first[i] = 0.9 * first[i] + 0.1 * gradient
@@ -57,11 +68,11 @@ def test_cosine_decay() -> None:
 def test_state_round_trip_keeps_every_part() -> None:
     def parts(seed: int) -> tuple[StackedMLP, Adam, list[torch.Generator]]:
         online = network(seed)
-        return online, Adam({"online": online}, 0.01), [seeded(seed, 5)]
+        return online, Adam(online, 0.01), [seeded(seed, 5)]
 
     def go_on(online: StackedMLP, adam: Adam, streams: list[torch.Generator]) -> None:
         for _ in range(3):
-            adam.minimise(online(torch.randn(2, 1, 5, 3, generator=streams[0])).square().sum())
+            minimise([adam], online(torch.randn(2, 1, 5, 3, generator=streams[0])).square().sum())
 
     mine, yours = parts(0), parts(9)
     go_on(*mine)
