@@ -8,42 +8,51 @@ from collections.abc import Iterator
 import gymnasium
 import mujoco
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from ailot_ray.envs.adroit import ADROIT, D4RLAdroit
+from ailot_ray.envs.ant import CAMERA
+from ailot_ray.envs.antmaze import Target
 from ailot_ray.errors import SimulatorError
+from ailot_ray.mazes import MAZES
 from ailot_ray.tasks import Task
 
 Env = gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 240
 """Pixels of a rendered frame; multiples of 16, as H.264 stores them."""
+_ANTMAZE = "ailot_ray.envs.antmaze:AntMaze"
 _CAMERAS = {
     "AdroitHandDoor-v1": "vil_camera",
     "AdroitHandHammer-v1": "fixed",
     "AdroitHandPen-v1": "fixed",
     "AdroitHandRelocate-v1": "vil_camera",
+    **dict.fromkeys(MAZES, CAMERA),
 }
 """The camera that sees the whole task. Locomotion takes `track`: the default one stands still, and the body leaves it."""
 
 
-def make_env(task: Task, *, render: bool = False) -> Env:
+def make_env(task: Task, *, render: bool = False, target: Target = "centre") -> Env:
     """Make the environment of `task`; with `render`, its ``render()`` gives (240, 320, 3) uint8 frames.
 
     Observations are float64 of shape (task.observation_size,), actions lie in a box of shape (task.action_size,). An episode
     is truncated after task.horizon steps. Locomotion tasks are gymnasium's -v4, whose dynamics D4RL's -v2 data follow (-v5
-    scores Walker2d differently); Adroit tasks are gymnasium-robotics' -v1 with D4RL's rewards (:mod:`ailot_ray.envs.adroit`).
+    scores Walker2d differently); Adroit tasks are gymnasium-robotics' -v1 with D4RL's rewards (:mod:`ailot_ray.envs.adroit`);
+    AntMaze tasks are D4RL's (:mod:`ailot_ray.envs.antmaze`), with the target at the `centre` of the goal's cell or `drawn` at
+    every reset.
 
-    Raises SimulatorError where the environment is not simulated, not installed, unknown, or of other sizes than the task's.
+    Raises SimulatorError where the environment is not installed, unknown, or of other sizes than the task's.
     """
     name = task.environment
-    if task.domain == "antmaze":
-        raise SimulatorError(f"task {task.name}: this version does not simulate AntMaze yet; evaluate on locomotion or Adroit")
     options: dict[str, object] = {"disable_env_checker": True, "max_episode_steps": task.horizon}
     if render:
         options |= {"render_mode": "rgb_array", "width": FRAME_WIDTH, "height": FRAME_HEIGHT}
         options["camera_name"] = _CAMERAS.get(name, "track")
-    env = _make_adroit(task, options) if name in ADROIT else _make(task, name, options)
+    if name in MAZES:
+        env = _make(task, EnvSpec(name, _ANTMAZE, kwargs={"maze": name, "target": target}), options)
+    else:
+        env = _make_adroit(task, options) if name in ADROIT else _make(task, name, options)
     # On a CPU most of a frame's time goes into its shadow map, 4096 pixels wide by default.
     env.unwrapped.model.vis.quality.shadowsize = 1024  # type: ignore[attr-defined]
     sizes, expected = (env.observation_space.shape, env.action_space.shape), ((task.observation_size,), (task.action_size,))
@@ -63,7 +72,7 @@ def _make_adroit(task: Task, options: dict[str, object]) -> Env:
     return D4RLAdroit(env, task.environment)
 
 
-def _make(task: Task, name: str, options: dict[str, object]) -> Env:
+def _make(task: Task, name: str | EnvSpec, options: dict[str, object]) -> Env:
     try:
         with _without_version_advice():
             return gymnasium.make(name, **options)  # type: ignore[arg-type]

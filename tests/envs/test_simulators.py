@@ -49,12 +49,6 @@ def test_sizes_that_differ_from_the_tasks_are_refused() -> None:
         make_env(replace(DOOR, action_size=3))
 
 
-def test_antmaze_is_refused() -> None:
-    task = Task("antmaze-umaze-v2", "antmaze", "AntMaze_UMaze-v4", 29, 8, 700, 0.0, 1.0)
-    with pytest.raises(SimulatorError, match="antmaze-umaze-v2: this version does not simulate AntMaze yet"):
-        make_env(task)
-
-
 @pytest.mark.parametrize("environment", ["NoSuchBody-v4", "Hopper-v99"])
 def test_an_unknown_environment_is_refused_in_one_line(environment: str) -> None:
     with pytest.raises(SimulatorError, match=environment) as caught:
