@@ -2,7 +2,7 @@
 
 import json as jsonlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from ailot_ray.report.plots import plot_learning_curves, plot_scores
 from ailot_ray.report.results import Trial, load_trials, tabulate, write_results
 from ailot_ray.report.tables import NOTHING_YET, Style, as_json, format_table, results_table
 from ailot_ray.stages import Study, load_rewards, relabel
+from ailot_ray.stages.physics import check_physics, format_physics
 from ailot_ray.store import Store
 from ailot_ray.tasks import TASKS, get_task
 
@@ -60,12 +61,19 @@ class Inspect:
     """A file in D4RL's HDF5 schema in place of the task's own."""
     data_dir: Path = Config.data_dir
     """Where the tasks' own files lie."""
+    physics: bool = False
+    """Also take recorded steps again in the simulator: tells whether the file was recorded in it."""
     json: bool = False
     """End with one JSON object on the last line of standard output."""
 
     def execute(self) -> dict[str, Any]:
-        report = inspect_dataset(load_dataset(Config(task=self.task, data=self.data, data_dir=self.data_dir)))
+        dataset = load_dataset(Config(task=self.task, data=self.data, data_dir=self.data_dir))
+        report = inspect_dataset(dataset)
         print(format_inspection(report))
+        if self.physics:
+            physics = check_physics(dataset)
+            print(format_physics(physics))
+            report["physics"] = asdict(physics)
         return report
 
 

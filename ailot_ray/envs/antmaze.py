@@ -65,13 +65,16 @@ class AntMaze(MujocoEnv):
         qpos = self.init_qpos + self.np_random.uniform(-_RESET_NOISE, _RESET_NOISE, self.model.nq)
         qvel = self.init_qvel + _RESET_NOISE * self.np_random.standard_normal(self.model.nv)
         self.set_state(qpos, qvel)  # type: ignore[no-untyped-call]
-        return self.state_vector()
+        return self._get_obs()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Array, float, bool, bool, dict[str, Any]]:  # type: ignore[override]
         self.do_simulation(action, self.frame_skip)
-        observation = self.state_vector()
+        observation = self._get_obs()
         info = self._info(observation)
         return observation, float(info["success"]), info["success"], False, info
+
+    def _get_obs(self) -> Array:
+        return self.state_vector()
 
     def _set_target(self, xy: ArrayLike) -> None:
         self.target = np.asarray(xy, np.float64)
