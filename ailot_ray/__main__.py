@@ -6,16 +6,23 @@ from typing import Annotated
 
 import tyro
 
+from ailot_ray.cli.collecting import Collect, Register
 from ailot_ray.cli.doctor import Doctor
 from ailot_ray.cli.running import run_command
 from ailot_ray.cli.showing import Export, Fetch, Inspect, Results, Tasks
 from ailot_ray.cli.verbs import Evaluate, Pretrain, Relabel, Run, Train
 
 _sub = tyro.conf.subcommand
-Data = Annotated[Inspect, _sub("inspect")] | Annotated[Fetch, _sub("fetch")] | Annotated[Export, _sub("export")]
+Data = (
+    Annotated[Inspect, _sub("inspect")]
+    | Annotated[Fetch, _sub("fetch")]
+    | Annotated[Collect, _sub("collect")]
+    | Annotated[Export, _sub("export")]
+)
 Verb = (
     Annotated[Tasks, _sub("tasks")]
-    | Annotated[Data, _sub("data", description="Look into a dataset, download one, or export a relabelled one.")]
+    | Annotated[Register, _sub("register")]
+    | Annotated[Data, _sub("data", description="Look into a dataset, download or collect one, or export a relabelled one.")]
     | Annotated[Pretrain, _sub("pretrain")]
     | Annotated[Relabel, _sub("relabel")]
     | Annotated[Train, _sub("train")]

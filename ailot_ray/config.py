@@ -20,6 +20,8 @@ Metric = Literal["sqeuclidean", "cosine"]
 Start = Literal["cut", "mask", "none"]
 Solver = Literal["sinkhorn", "pot", "exact", "nearest"]
 METHODS: tuple[Method, ...] = get_args(Method)
+MINARI = "minari:"
+"""Begins the name of a Minari dataset, as a task and as data."""
 
 
 def _require(condition: bool, path: str, value: object, rule: str) -> None:
@@ -166,9 +168,10 @@ class Config:
     """Everything a number depends on, apart from its seed."""
 
     task: str = "hopper-builtin"
-    """A task of `python -m ailot_ray tasks`."""
+    """A task of `python -m ailot_ray tasks`, FILE.toml:NAME for one of your own, or minari:ID for a Minari dataset."""
     data: Path | None = None
-    """A file in D4RL's HDF5 schema to use in place of the task's own."""
+    """A file in D4RL's HDF5 schema, or minari:ID, to use in place of the task's own. A Minari dataset is a task itself, which
+    --task left alone means."""
     data_dir: Path = Path("data")
     """Where the tasks' own files lie."""
     expert: Path | None = None
@@ -188,6 +191,8 @@ class Config:
         for path, value in flatten(self).items():
             flag = path.replace("_", "-")
             _require(not isinstance(value, float) or math.isfinite(value), flag, value, "a finite number")
+        if str(self.data).startswith(MINARI) and self.task == Config.task:
+            object.__setattr__(self, "task", str(self.data))
         _require(self.experts >= 1, "experts", self.experts, "1 or more")
         _require(self.method in METHODS, "method", self.method, "one of " + ", ".join(METHODS))
 

@@ -7,7 +7,7 @@ nearest expert pair, behaviour cloning and IQL on true rewards have no alignment
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ailot_ray.config import Config, IQLConfig, RewardConfig, TransportConfig
+from ailot_ray.config import Config, IQLConfig, RewardConfig, TransportConfig, flatten, with_settings
 from ailot_ray.tasks import Domain, Task, get_task
 
 S = TypeVar("S", TransportConfig, RewardConfig, IQLConfig)
@@ -51,15 +51,15 @@ _TRANSPORT: dict[str, dict[str, Any]] = {
 
 
 def _reward(method: str, task: Task) -> dict[str, Any]:
-    antmaze = task.domain == "antmaze"
+    antmaze = task.preset == "antmaze"
     if method == "otr":
         beta = 1.0 if antmaze else 5.0 / task.observation_size
         return {"alpha": 5.0, "tau": beta, "scale": "none", "rescale": True, "shift": -2.0 if antmaze else 0.0}
     if method == "seabo":
-        beta = {"locomotion": 0.5 / task.action_size, "antmaze": 5.0 / task.action_size, "adroit": 0.5}[task.domain]
+        beta = {"locomotion": 0.5 / task.action_size, "antmaze": 5.0 / task.action_size, "adroit": 0.5}[task.preset]
         return {"alpha": 1.0, "tau": beta, "scale": "none", "rescale": False, "shift": -1.0 if antmaze else 0.0}
     if method == "iql":
-        rescale = task.domain == "locomotion"
+        rescale = task.preset == "locomotion"
         return {"alpha": 1.0, "tau": 0.0, "scale": "none", "rescale": rescale, "shift": -1.0 if antmaze else 0.0}
     return {"alpha": 5.0, "tau": 0.5, "scale": "median", "rescale": True, "shift": -2.0 if antmaze else 0.0}
 
@@ -70,13 +70,18 @@ def _fill(section: S, values: dict[str, Any]) -> S:
 
 
 def resolve(config: Config) -> Config:
-    """Return `config` with every None of its sections replaced. Raises ConfigError for an unknown task."""
+    """Return `config` with every None of its sections replaced. Raises ConfigError for an unknown task.
+
+    A custom task's own settings come after what `config` says and before the method's and the domain's.
+    """
     task = get_task(config.task)
-    episodes = config.evaluation.episodes or _EPISODES[task.domain]
+    given = flatten(config)
+    config = with_settings(config, {path: value for path, value in task.settings.items() if given[path] is None})
+    episodes = config.evaluation.episodes or _EPISODES[task.preset]
     return replace(
         config,
         transport=_fill(config.transport, _TRANSPORT.get(config.method, _TRANSPORT["ailot"])),
         reward=_fill(config.reward, _reward(config.method, task)),
-        iql=_fill(config.iql, _IQL[task.domain]),
+        iql=_fill(config.iql, _IQL[task.preset]),
         evaluation=replace(config.evaluation, episodes=episodes),
     )

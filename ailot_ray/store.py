@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -38,6 +39,11 @@ Key = dict[str, Any]
 def digest_of(kind: str, key: Key) -> str:
     """SHA-256 of the kind and the key in canonical JSON."""
     return hashlib.sha256(json.dumps({"kind": kind, "key": key}, sort_keys=True).encode()).hexdigest()
+
+
+def file_name_of(task: str) -> str:
+    """A task's name as part of a file name: ``minari:mujoco/hopper/medium-v0`` is ``minari-mujoco-hopper-medium-v0``."""
+    return re.sub(r"[^\w.-]+", "-", task)[-100:].strip("-.")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -80,7 +86,7 @@ class Store:
             raise StoreError(f"--store {root} cannot be written ({error.strerror}): choose another with --store DIR") from error
 
     def folder(self, kind: str, task: str, key: Key) -> Path:
-        return self.root / kind / f"{task}-{digest_of(kind, key)[:SHORT]}"
+        return self.root / kind / f"{file_name_of(task)}-{digest_of(kind, key)[:SHORT]}"
 
     def work_folder(self, kind: str, key: Key) -> Path:
         """Where the artefact of this key is being made, and where parts made ahead of it belong."""
@@ -111,13 +117,7 @@ class Store:
         manifest = read_json(folder / MANIFEST)
         if not isinstance(manifest, dict) or manifest.get("digest") != digest:
             raise StoreError(f"{folder / MANIFEST} does not carry the digest {digest[:SHORT]} that its folder names: {remedy}")
-        if not isinstance(manifest.get("files"), dict):
-            raise StoreError(f"{folder / MANIFEST} does not list the folder's files: {remedy}")
-        for name, expected in manifest["files"].items():
-            if not (folder / name).is_file():
-                raise StoreError(f"{folder / name} is missing: {remedy}")
-            if sha256_of(folder / name) != expected:
-                raise StoreError(f"{folder / name} is damaged (its SHA-256 is not the manifest's): {remedy}")
+        _check_files(folder, manifest, remedy)
         return Artefact(kind, digest, folder)
 
     def produce(self, kind: str, task: str, key: Key, build: Callable[[Path], None]) -> Artefact:
@@ -162,6 +162,28 @@ class Store:
         work.replace(final)
         self.note("finished", kind, digest)
         return Artefact(kind, digest, final)
+
+
+def open_artefact(kind: str, folder: Path) -> Artefact:
+    """The finished artefact in `folder`, its files checked. Raises StoreError where it is none, damaged, or of another kind."""
+    if not (folder / MANIFEST).is_file():
+        raise StoreError(f"{folder} is no artefact of a store (it has no {MANIFEST}): name a folder below STORE/{kind}")
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+        raise StoreError(f"{folder} does not hold {kind}: name a folder below STORE/{kind}")
+    _check_files(folder, manifest, f"delete the folder {folder} and make it again")
+    return Artefact(kind, str(manifest.get("digest")), folder)
+
+
+def _check_files(folder: Path, manifest: dict[str, Any], remedy: str) -> None:
+    """Raise StoreError where a file that the manifest lists is missing or changed."""
+    if not isinstance(manifest.get("files"), dict):
+        raise StoreError(f"{folder / MANIFEST} does not list the folder's files: {remedy}")
+    for name, expected in manifest["files"].items():
+        if not (folder / name).is_file():
+            raise StoreError(f"{folder / name} is missing: {remedy}")
+        if sha256_of(folder / name) != expected:
+            raise StoreError(f"{folder / name} is damaged (its SHA-256 is not the manifest's): {remedy}")
 
 
 def read_journal(root: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 Reference returns, addresses and horizons are D4RL's (`d4rl/infos.py`, `max_episode_steps` of its registrations); published
 scores are means over seeds with one expert demonstration, as read in SEABO's paper (IQL on true rewards, OTR, SEABO), and
 AILOT's own where it is known. Those of AntMaze and Adroit belong to the files of -v0; the later versions are other files
-and carry none.
+and carry none. Tasks outside of the table are described by a file of the user's, or are Minari datasets
+(:mod:`ailot_ray.task_files`).
 
 Where D4RL contradicts itself: a comment in `locomotion/ant.py` says AntMaze -v2 uses the datasets of -v0, but the addresses
 differ (-v2's files have their timeouts mended); Adroit's human demonstrations (door: up to 300 steps) outlast the horizon of
@@ -12,17 +13,20 @@ their task; and the reference returns of -v0 serve all later versions unmeasured
 
 import difflib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ailot_ray.errors import ConfigError
+from ailot_ray.task_files import read_task
 
-Domain = Literal["locomotion", "antmaze", "adroit"]
+Domain = Literal["locomotion", "antmaze", "adroit", "custom"]
 
 
 @dataclass(frozen=True)
 class Task:
     name: str
+    """What `--task` takes."""
     domain: Domain
+    """``custom``: a task outside of the table."""
     environment: str
     """The gymnasium id that ailot_ray.envs makes."""
     observation_size: int
@@ -37,6 +41,26 @@ class Task:
     """Where D4RL publishes the file; None for the built-in dataset."""
     published: dict[str, float] = field(default_factory=dict)
     """Published normalised scores by method."""
+    data: str | None = None
+    """Where a custom task's data lie: a file in D4RL's schema, or ``minari:ID``."""
+    spec: str = ""
+    """The environment's specification as gymnasium's JSON, where a Minari dataset carries one."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of a custom environment."""
+    action_low: tuple[float, ...] | None = None
+    """Bounds of the environment's actions, which files hold in its own units; None: ±1, as in D4RL."""
+    action_high: tuple[float, ...] | None = None
+    like: Domain = "locomotion"
+    """The domain whose settings a custom task takes."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of a custom task, by path, which stand above those of its domain."""
+    normalised: bool = True
+    """False where no reference returns are known, so that a score is the return itself."""
+
+    @property
+    def preset(self) -> Domain:
+        """The domain whose settings the task takes."""
+        return self.like if self.domain == "custom" else self.domain
 
     @property
     def file_name(self) -> str | None:
@@ -153,7 +177,12 @@ TASKS: dict[str, Task] = {task.name: task for task in (_BUILT_IN, *_locomotion()
 
 
 def get_task(name: str) -> Task:
-    """Look a task up. Raises ConfigError with the nearest names where there is none."""
+    """Look a task up: in the table, in a file of tasks (``FILE.toml:NAME``), or among Minari's datasets (``minari:ID``).
+
+    Raises ConfigError with the nearest names where there is none, and as :func:`ailot_ray.task_files.read_task` does.
+    """
+    if ":" in name:
+        return Task(**read_task(name))
     if name not in TASKS:
         near = difflib.get_close_matches(name, TASKS, n=3)
         hint = f"did you mean {' or '.join(near)}? " if near else ""

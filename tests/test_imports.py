@@ -13,6 +13,7 @@ PACKAGE = ROOT / "ailot_ray"
 LAYERS = (
     {"errors"},
     {"config", "files"},
+    {"task_files"},
     {"tasks", "mazes"},
     {"defaults", "data", "method", "envs", "store", "progress", "runtime"},
     {"stages", "report"},

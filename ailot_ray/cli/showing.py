@@ -20,6 +20,7 @@ from ailot_ray.report.tables import NOTHING_YET, Style, as_json, format_table, r
 from ailot_ray.stages import Study, load_rewards, relabel
 from ailot_ray.stages.physics import check_physics, format_physics
 from ailot_ray.store import Store
+from ailot_ray.task_files import names_in
 from ailot_ray.tasks import TASKS, get_task
 
 
@@ -29,14 +30,19 @@ class Tasks:
 
     data_dir: Path = Path("data")
     """Where the tasks' own files lie."""
+    file: Path | None = None
+    """Also list the tasks of a TOML file of your own."""
     json: bool = False
     """End with one JSON object on the last line of standard output."""
 
     def execute(self) -> dict[str, Any]:
+        own = [get_task(name) for name in names_in(self.file)] if self.file else []
         listed = {}
         print(f"{'task':<31}{'domain':<12}{'simulator':<24}{'states':>7}{'actions':>9}{'horizon':>9}  data")
-        for task in TASKS.values():
+        for task in (*TASKS.values(), *own):
             where = "built in" if task.file_name is None else "–"
+            if task.domain == "custom":
+                where = "–" if task.data is None or not Path(task.data).exists() else task.data
             if task.file_name and (self.data_dir / task.file_name).exists():
                 where = str(self.data_dir / task.file_name)
             sizes = f"{task.observation_size:>7}{task.action_size:>9}{task.horizon:>9}"
@@ -58,7 +64,7 @@ class Inspect:
     task: str = Config.task
     """The task whose data it is: says the sizes and where the file lies."""
     data: Path | None = None
-    """A file in D4RL's HDF5 schema in place of the task's own."""
+    """A file in D4RL's HDF5 schema, or minari:ID, in place of the task's own."""
     data_dir: Path = Config.data_dir
     """Where the tasks' own files lie."""
     physics: bool = False

@@ -14,7 +14,7 @@ from ailot_ray.stages import Study, evaluate, learn, pretrain, score_snapshot
 from ailot_ray.stages.evaluate import EPISODES
 from ailot_ray.stages.learn import snapshot_name, snapshot_steps
 from ailot_ray.stages.pretrain import CURVE
-from ailot_ray.store import digest_of, read_json
+from ailot_ray.store import digest_of, file_name_of, read_json
 
 Stage = Literal["pretrain", "learn", "evaluate"]
 POINTS = 10
@@ -32,7 +32,7 @@ class Job:
     @property
     def name(self) -> str:
         seeds = "-".join(map(str, self.seeds))
-        return f"{self.stage}-{self.config.method}-{self.config.task}-seeds-{seeds}"
+        return f"{self.stage}-{self.config.method}-{file_name_of(self.config.task)}-seeds-{seeds}"
 
 
 @dataclass(frozen=True)

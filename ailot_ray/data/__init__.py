@@ -1,24 +1,32 @@
-"""Datasets and experts: D4RL's HDF5 files and the built-in set, as trajectories."""
+"""Datasets and experts: D4RL's HDF5 files, Minari's datasets and the built-in set, as trajectories."""
 
-from ailot_ray.config import Config
+import importlib
+from pathlib import Path
+
+from ailot_ray.config import MINARI, Config
 from ailot_ray.data.builtin import read_builtin
 from ailot_ray.data.d4rl import read_d4rl
 from ailot_ray.data.digests import check_sidecar
 from ailot_ray.data.trajectories import Dataset
 from ailot_ray.errors import DataError
-from ailot_ray.tasks import get_task
+from ailot_ray.tasks import Task, get_task
 
 
 def load_dataset(config: Config) -> Dataset:
-    """The dataset a configuration names: `--data`, else the built-in set, else the task's own file in `--data-dir`.
+    """The dataset a configuration names: `--data`, else the built-in set, else the task's own file.
 
-    Raises DataError when the file is missing, differs from its ``.sha256`` sidecar, or cannot be used
-    (:func:`ailot_ray.data.d4rl.read_d4rl`), and ConfigError for an unknown task.
+    The file of a task of the table lies in `--data-dir`; a custom task says itself where its data are.
+
+    Raises ConfigError for an unknown task, and DataError when the file is missing, differs from its ``.sha256`` sidecar, or
+    cannot be used (:func:`ailot_ray.data.d4rl.read_d4rl`, :func:`ailot_ray.data.minari_sets.read_minari`).
     """
     task = get_task(config.task)
     if config.data is not None:
-        check_sidecar(config.data)
-        return read_d4rl(config.data, task, substituted=True)
+        return read_trajectories(str(config.data), task, substituted=task.domain != "custom")
+    if task.data is not None:
+        return read_trajectories(task.data, task, substituted=False, flag=f"`data` of task {task.name}")
+    if task.domain == "custom":
+        raise DataError(f"task {task.name} names no data: add `data` to its table, or give a file with --data FILE")
     if task.file_name is None:
         return read_builtin(task)
     path = config.data_dir / task.file_name
@@ -27,5 +35,25 @@ def load_dataset(config: Config) -> Dataset:
             f"{path} is missing: get it with `python -m ailot_ray data fetch --task {task.name}`, "
             f"or use a copy with --data-dir DIR or --data FILE"
         )
-    check_sidecar(path)
-    return read_d4rl(path, task, substituted=False, flag="--data-dir")
+    return read_trajectories(str(path), task, substituted=False, flag="--data-dir")
+
+
+def read_trajectories(source: str, task: Task, *, substituted: bool, flag: str = "--data") -> Dataset:
+    """Read a file in D4RL's schema, or ``minari:ID``, for `task`; `flag` is what error messages should name.
+
+    Raises DataError as `load_dataset` does.
+    """
+    if not source.startswith(MINARI):
+        check_sidecar(Path(source))
+        return read_d4rl(Path(source), task, substituted=substituted, flag=flag)
+    if task.domain != "custom":
+        raise DataError(
+            f"{flag} {source} is a Minari dataset, a task of its own whose scores never stand beside D4RL's: "
+            f"leave --task {task.name} out"
+        )
+    try:
+        reader = importlib.import_module("ailot_ray.data.minari_sets")
+    except ModuleNotFoundError as error:
+        raise DataError(f"{flag} {source} needs {error.name}: run `pip install minari==0.5.4`") from error
+    dataset: Dataset = reader.read_minari(source, task)
+    return dataset

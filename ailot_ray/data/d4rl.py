@@ -1,9 +1,11 @@
 """Read a file in D4RL's HDF5 schema and cut it into trajectories.
 
 Keys, all of N rows: `observations` (N, o), `actions` (N, a) and `terminals` (N,) are required; `rewards`, `timeouts` (N,) and
-`next_observations` (N, o) are optional; everything else, `infos/*` and `metadata/*` among it, is ignored.
+`next_observations` (N, o) are optional; everything else, `infos/*` and `metadata/*` among it, is ignored, apart from a root
+attribute `environment`, which must not name another body than the task's.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ailot_ray.data.cutting import Cut, cut, position_jumps, successor_jumps
+from ailot_ray.data.scaling import to_unit
 from ailot_ray.data.trajectories import Dataset, LoadNotes
 from ailot_ray.errors import DataError
 from ailot_ray.files import sha256_of
@@ -41,13 +44,14 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
 
     Without `timeouts` no horizon is assumed: Adroit's human demonstrations outlast D4RL's horizon.
 
-    Actions outside ±1 are clipped, as D4RL clips Adroit's, and counted in the notes. `flag` is the flag that error messages
-    should name.
+    Actions come scaled from the task's bounds to ±1, if it states any. Outside ±1 they are clipped, as D4RL clips Adroit's, and
+    counted in the notes. `flag` is the flag that error messages should name.
 
     Raises DataError, one line, for a file that is missing, truncated, not HDF5 or of another task, for missing keys, shapes
-    that do not fit, NaN or infinite values, and for a file that leaves no transition.
+    that do not fit, NaN or infinite values, for a file that leaves no transition, and for actions outside ±1 of a custom task
+    that states no bounds.
     """
-    arrays = _load(path, flag)
+    arrays = _load(path, task, flag)
     _check_task(path, arrays, task, flag)
     observations, actions, terminals = (arrays[key] for key in _REQUIRED)
     timeouts = arrays.get("timeouts", np.zeros(len(terminals), np.bool_))
@@ -64,6 +68,7 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
         raise DataError(f"{path}: no episode has a transition with a known successor left; check that the file is whole")
 
     rows = pieces.rows
+    actions = to_unit(actions, task)
     next_observations, known = _successors(observations, successors, pieces)
     outside = (np.abs(actions) > 1.0).any(axis=1)
     return Dataset(
@@ -101,7 +106,7 @@ def _successors(
     return observations[pieces.rows + known], known
 
 
-def _load(path: Path, flag: str) -> dict[str, NDArray[Any]]:
+def _load(path: Path, task: Task, flag: str) -> dict[str, NDArray[Any]]:
     """The known keys of a file as checked arrays: float32, flags as booleans, N rows each."""
     if not path.exists():
         raise DataError(f"{path}: no such file; check {flag}")
@@ -109,6 +114,7 @@ def _load(path: Path, flag: str) -> dict[str, NDArray[Any]]:
         raise DataError(f"{path} is not a file; {flag} takes a file in D4RL's HDF5 schema")
     try:
         with h5py.File(path, "r") as file:
+            _check_environment(path, file.attrs.get("environment"), task, flag)
             raw = {key: _read_key(path, file, key) for key in _KEYS if key in file}
     except (OSError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())
@@ -125,6 +131,17 @@ def _load(path: Path, flag: str) -> dict[str, NDArray[Any]]:
     if length == 0:
         raise DataError(f"{path} is empty, it holds no transition; check {flag}")
     return {key: _convert(path, key, array) for key, array in raw.items()}
+
+
+def _check_environment(path: Path, recorded: Any, task: Task, flag: str) -> None:
+    """Refuse a file of another body, which may have the same sizes (HalfCheetah and Walker2d do); versions may differ."""
+    if not isinstance(recorded, str) or not task.environment:
+        return
+    theirs, ours = (re.sub(r"^.*[:/]|-v\d+$", "", name) for name in (recorded.split(",")[0], task.environment))
+    if not (theirs.startswith(ours) or ours.startswith(theirs)):
+        raise DataError(
+            f"{path} was recorded in {recorded}, but task {task.name} is {task.environment}; check --task and {flag}"
+        )
 
 
 def _read_key(path: Path, file: Any, key: str) -> NDArray[Any]:
@@ -168,3 +185,8 @@ def _check_task(path: Path, arrays: dict[str, NDArray[Any]], task: Task, flag: s
             raise DataError(
                 f"{path}: {key} have size {arrays[key].shape[1]}, but task {task.name} has {size}; check --task and {flag}"
             )
+    largest = float(np.abs(arrays["actions"]).max())
+    if task.domain == "custom" and task.action_low is None and largest > 1.0:
+        raise DataError(
+            f"{path}: actions reach {largest:g}, but those of task {task.name} lie in ±1; state its action_low and action_high"
+        )

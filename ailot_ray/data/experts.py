@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ailot_ray.config import Config
+from ailot_ray.data import read_trajectories
 from ailot_ray.data.builtin import SOURCE, builtin_expert
-from ailot_ray.data.d4rl import read_d4rl
 from ailot_ray.data.trajectories import Dataset, Expert
 from ailot_ray.errors import DataError
 from ailot_ray.tasks import get_task
@@ -26,7 +26,7 @@ def choose_experts(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
     """
     wanted = config.experts
     if config.expert is not None:
-        source = read_d4rl(config.expert, get_task(config.task), substituted=True, flag="--expert")
+        source = read_trajectories(str(config.expert), get_task(config.task), substituted=True, flag="--expert")
         order = np.arange(source.trajectories) if source.rewards is None else _best_first(source.returns())
         experts = _take(source, order, wanted)
     elif dataset.source == SOURCE:

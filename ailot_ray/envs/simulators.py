@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ailot_ray.envs.adroit import ADROIT, D4RLAdroit
 from ailot_ray.envs.ant import CAMERA
 from ailot_ray.envs.antmaze import Target
+from ailot_ray.envs.custom import make_custom
 from ailot_ray.errors import SimulatorError
 from ailot_ray.mazes import MAZES
 from ailot_ray.tasks import Task
@@ -40,11 +41,14 @@ def make_env(task: Task, *, render: bool = False, target: Target = "centre") -> 
     is truncated after task.horizon steps. Locomotion tasks are gymnasium's -v4, whose dynamics D4RL's -v2 data follow (-v5
     scores Walker2d differently); Adroit tasks are gymnasium-robotics' -v1 with D4RL's rewards (:mod:`ailot_ray.envs.adroit`);
     AntMaze tasks are D4RL's (:mod:`ailot_ray.envs.antmaze`), with the target at the `centre` of the goal's cell or `drawn` at
-    every reset.
+    every reset; custom tasks are whatever they say, drawn as they draw themselves (:mod:`ailot_ray.envs.custom`).
 
     Raises SimulatorError where the environment is not installed, unknown, or of other sizes than the task's.
     """
     name = task.environment
+    if task.domain == "custom":
+        with _without_version_advice():
+            return make_custom(task, render=render)
     options: dict[str, object] = {"disable_env_checker": True, "max_episode_steps": task.horizon}
     if render:
         options |= {"render_mode": "rgb_array", "width": FRAME_WIDTH, "height": FRAME_HEIGHT}

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import imageio.v2 as imageio
 import numpy as np
 from tqdm import tqdm
@@ -49,7 +50,7 @@ def record_video(task: Task, policy: Policy, path: Path, seed: int, max_steps: i
     os.environ["MUJOCO_GL"] = _choose_backend(task)
     env = make_env(task, render=True)
     try:
-        simulated_fps = float(env.metadata["render_fps"])
+        simulated_fps = float(env.metadata.get("render_fps", MAX_FPS))
         stride = math.ceil(simulated_fps / MAX_FPS)
         steps = task.horizon if max_steps is None else min(max_steps, task.horizon)
         with replacing(path) as partial:
@@ -71,6 +72,8 @@ def record_video(task: Task, policy: Policy, path: Path, seed: int, max_steps: i
                         video.append_data(env.render())
                     progress.update()
             _require_whole(partial)
+    except gymnasium.error.DependencyNotInstalled as error:  # what a custom environment draws with
+        raise SimulatorError(f"task {task.name}: cannot draw a video: {' '.join(str(error).split())}") from error
     finally:
         env.close()
     return Episode(0, undiscounted_return, length, bool(info["success"]) if "success" in info else None)

@@ -41,7 +41,7 @@ def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
     trials = {trial.digest: trial for trial in evaluated}
     panels = _panels(tabulate(list(trials.values())))
     styles = _styles(panels)
-    noted = any(rows[0].substituted for rows in panels)
+    noted = any(rows[0].substituted or not rows[0].normalised for rows in panels)
     figure, axes = _grid(len(panels), height=2.9)
     for axis, rows in zip(axes, panels, strict=True):
         _title(axis, rows[0], noted)
@@ -69,7 +69,7 @@ def plot_scores(table: pa.Table, path: Path) -> Figure:
     """
     panels = _panels(table)
     styles = _styles(panels)
-    noted = any(rows[0].substituted for rows in panels)
+    noted = any(rows[0].substituted or not rows[0].normalised for rows in panels)
     most = max(len(rows) - 1 for rows in panels)
     figure, axes = _grid(len(panels), height=1.1 + 0.3 * most, columns=2)
     for axis, rows in zip(axes, panels, strict=True):
@@ -188,7 +188,8 @@ def _grid(panels: int, height: float, columns: int = _COLUMNS, width: float = 3.
 
 def _title(axis: Axes, row: Row, noted: bool) -> None:
     """Task and file above a panel; `noted` leaves a line for the note in every panel, so that they stand level."""
-    note = "not D4RL's own file: comparable with each other only" if row.substituted else ""
+    own = "not D4RL's own file: comparable with each other only" if row.substituted else ""
+    note = own if row.normalised else "returns as they are: no reference returns are known"
     # D4RL's AntMaze names are longer than a panel is wide.
     data = row.data if len(row.data) <= 40 else f"{row.data[:18]}…{row.data[-21:]}"
     lines = f"{data} ({row.data_digest[:8]})" + (f"\n{note}" if noted else "")

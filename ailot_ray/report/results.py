@@ -19,6 +19,7 @@ _COLUMNS = {
     "data": pa.string(),
     "data_digest": pa.string(),
     "substituted": pa.bool_(),
+    "normalised": pa.bool_(),
     "dataset_score": pa.float64(),
     "method": pa.string(),
     "seed": pa.int64(),
@@ -44,6 +45,8 @@ class Trial:
     """Name of the data file, or ``built-in``."""
     data_digest: str
     substituted: bool
+    normalised: bool
+    """False where the task has no reference returns: then every score is the return itself."""
     dataset_score: float | None
     """Mean normalised score of the dataset's episodes; None where the file has no rewards."""
     method: str
@@ -150,6 +153,7 @@ def _read_trial(folder: Path) -> Trial:
             data=Path(data["source"]).name,
             data_digest=str(data["digest"]),
             substituted=bool(data["substituted"]),
+            normalised=bool(record.get("normalised", True)),  # absent in stores of before there were such tasks
             dataset_score=None if score is None else float(score),
             method=str(record["method"]),
             seed=int(record["seed"]),

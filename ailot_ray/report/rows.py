@@ -37,6 +37,8 @@ class Row:
     data: str
     data_digest: str
     substituted: bool
+    normalised: bool
+    """False where the task has no reference returns: then every score is the return itself."""
     method: str
     mean: float | None
     """Mean normalised score over seeds; None where the dataset has no rewards."""
@@ -69,8 +71,9 @@ class Row:
 
     @property
     def data_text(self) -> str:
-        """File name and the first 8 characters of its digest, starred where it stands in for D4RL's own."""
-        return f"{self.data} ({self.data_digest[:8]}){' *' if self.substituted else ''}"
+        """File name and the first 8 characters of its digest, marked where scores are not what they are elsewhere."""
+        marks = f"{' *' if self.substituted else ''}{'' if self.normalised else ' †'}"
+        return f"{self.data} ({self.data_digest[:8]}){marks}"
 
     @property
     def best(self) -> tuple[int, float] | None:
@@ -95,7 +98,7 @@ def results_table(table: pa.Table) -> list[Row]:
     rows = []
     for trials in datasets.values():
         first = trials[0]
-        data = {name: first[name] for name in ("task", "data", "data_digest", "substituted")}
+        data = {name: first[name] for name in ("task", "data", "data_digest", "substituted", "normalised")}
         rows.append(Row(**data, method="dataset", mean=first["dataset_score"]))
         for method in {trial["method"]: None for trial in trials}:
             rows += _method_rows([trial for trial in trials if trial["method"] == method], data)

@@ -8,12 +8,23 @@ from typing import Any, Literal
 
 from ailot_ray.report.rows import LABELS, Row, results_table
 
-__all__ = ["LABELS", "NOTHING_YET", "SUBSTITUTED_NOTE", "Row", "Style", "as_json", "format_table", "results_table"]
+__all__ = [
+    "LABELS",
+    "NOTHING_YET",
+    "RETURNS_NOTE",
+    "SUBSTITUTED_NOTE",
+    "Row",
+    "Style",
+    "as_json",
+    "format_table",
+    "results_table",
+]
 
 Style = Literal["text", "markdown", "csv"]
 
 NOTHING_YET = "nothing is evaluated yet: run `python -m ailot_ray run --task hopper-builtin` first"
 SUBSTITUTED_NOTE = "* not D4RL's own file: scores on it are comparable with each other only, never with published ones"
+RETURNS_NOTE = "† returns as they are: the task has no reference returns to normalise them by"
 
 _NONE = "–"
 
@@ -26,6 +37,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "data": row.data,
             "data_digest": row.data_digest,
             "substituted": row.substituted,
+            "normalised": row.normalised,
             "method": row.method,
             "label": row.label,
             "settings": dict(row.settings),
@@ -58,6 +70,8 @@ def format_table(rows: Sequence[Row], style: Style = "text") -> str:
     if any(row.substituted for row in rows):
         # Markdown would take a leading star for a list.
         lines += ["", SUBSTITUTED_NOTE.replace("*", r"\*", 1) if style == "markdown" else SUBSTITUTED_NOTE]
+    if not all(row.normalised for row in rows):
+        lines += ["", RETURNS_NOTE]
     return "\n".join(lines)
 
 

@@ -125,6 +125,7 @@ def _trial(study: Study, seed: int, policies: Artefact) -> dict[str, Any]:
     experts = study.experts if study.aligned else ()
     return {
         "task": task.name,
+        "normalised": task.normalised,
         "data": data,
         "expert": [{"origin": expert.origin, "true_return": expert.true_return} for expert in experts],
         "method": study.config.method,

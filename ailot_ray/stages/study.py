@@ -60,7 +60,10 @@ class Study:
         return self.aligned and self.config.transport.space == "intent"
 
     def _data_key(self) -> Key:
-        return {"format": FORMAT, "file": self.dataset.digest, "domain": self.task.domain}
+        key: Key = {"format": FORMAT, "file": self.dataset.digest, "domain": self.task.domain}
+        if self.task.action_low is not None:  # what the file's actions are in ±1
+            key["actions"] = [self.task.action_low, self.task.action_high]
+        return key
 
     def intents_key(self, seed: int) -> Key:
         return {"data": self._data_key(), "icvf": asdict(self.config.icvf), "seed": seed}
@@ -84,7 +87,9 @@ class Study:
         return {"data": self._data_key(), "rewards": rewards, "iql": asdict(self.config.iql), "seed": seed}
 
     def scores_key(self, policy: str) -> Key:
-        about = {"task": self.task.name, "method": self.config.method, "source": self.dataset.source}
+        about: Key = {"task": self.task.name, "method": self.config.method, "source": self.dataset.source}
+        if self.task.domain == "custom":  # unlike the table's, its definition may change from day to day
+            about |= {"definition": {name: value for name, value in asdict(self.task).items() if name != "data"}}
         return {**about, "policy": policy, "evaluation": asdict(self.config.evaluation)}
 
     def keys(self, seed: int) -> dict[str, Key]:
@@ -128,7 +133,11 @@ class Study:
         if self.aligned and self.uses_intents:
             sections = (*sections, "icvf.")
         wanted = (*sections, "evaluation.", *(("experts", "expert") if self.aligned else ()))
-        return {path: value for path, value in flatten(self.config).items() if path.startswith(wanted)}
+        settings = {path: value for path, value in flatten(self.config).items() if path.startswith(wanted)}
+        if self.task.domain == "custom":  # a definition that has changed makes rows of its own
+            defined = ("environment", "horizon", "reference_min", "reference_max")
+            settings |= {f"task.{name}": getattr(self.task, name) for name in defined}
+        return settings
 
 
 def _digest(keys: Mapping[str, Key], kind: str) -> str | None:

@@ -36,8 +36,10 @@ def episodes(lengths: Sequence[int], ends: Sequence[str], task: Task = HOPPER, s
     }
 
 
-def write_hdf5(path: Path, arrays: Arrays, without: Sequence[str] = ()) -> Path:
+def write_hdf5(path: Path, arrays: Arrays, without: Sequence[str] = (), environment: str | None = None) -> Path:
     with h5py.File(path, "w") as file:
+        if environment is not None:
+            file.attrs["environment"] = environment
         for key, array in arrays.items():
             if key not in without:
                 file.create_dataset(key, data=array)

@@ -1,0 +1,103 @@
+"""Read a local Minari dataset, in either of its formats (HDF5, Arrow), with Minari's own reader.
+
+Minari is heavy to import, so this module is imported where a Minari dataset is asked for and nowhere else.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import minari
+import numpy as np
+from numpy.typing import NDArray
+
+from ailot_ray.config import MINARI
+from ailot_ray.data.scaling import to_unit
+from ailot_ray.data.trajectories import Dataset, End, LoadNotes
+from ailot_ray.errors import DataError
+from ailot_ray.tasks import Task
+
+_COLUMNS = ("observations", "next_observations", "actions", "rewards", "terminals", "truncated")
+
+
+def read_minari(reference: str, task: Task) -> Dataset:
+    """The dataset ``minari:ID`` for `task`, its actions scaled from the task's bounds to ±1.
+
+    An episode holds one observation more than it has actions, so every successor is known. It ends in "terminal" or
+    "timeout", or in "file" where it was broken off with neither flag. The digest is SHA-256 over the transitions in float32
+    and the lengths of episodes, so that both formats of one recording have the same.
+
+    Raises DataError, one line, for a dataset that is missing, damaged, empty or of other sizes than the task's, and for NaN.
+    """
+    try:
+        episodes = [_columns(episode) for episode in minari.load_dataset(reference.removeprefix(MINARI))]
+    except FileNotFoundError as error:
+        raise DataError(f"{reference} is not on this machine: get it with `minari download`") from error
+    except Exception as error:  # whatever Minari, HDF5 or Arrow make of a damaged file
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{reference} cannot be read ({reason}): download it again") from error
+    episodes = [episode for episode in episodes if len(episode["actions"])]
+    if not episodes:
+        raise DataError(f"{reference} holds no transition: choose another dataset")
+    arrays = {name: np.concatenate([episode[name] for episode in episodes]) for name in _COLUMNS}
+    _check(reference, task, arrays)
+    lengths = np.array([len(episode["actions"]) for episode in episodes], np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    actions = to_unit(arrays["actions"], task)
+    return Dataset(
+        task=task.name,
+        source=reference,
+        digest=_digest(arrays, lengths),
+        substituted=False,
+        observations=arrays["observations"],
+        actions=np.clip(actions, -1.0, 1.0),
+        next_observations=arrays["next_observations"],
+        rewards=arrays["rewards"],
+        terminals=arrays["terminals"],
+        successor_known=np.ones(len(actions), np.bool_),
+        offsets=offsets,
+        ends=_ends(arrays, offsets[1:] - 1),
+        notes=LoadNotes(
+            transitions_in_file=len(actions),
+            clipped=int((np.abs(actions) > 1.0).any(axis=1).sum()),
+            largest_action=float(np.abs(actions).max()),
+        ),
+    )
+
+
+def _columns(episode: Any) -> dict[str, NDArray[Any]]:
+    states = np.asarray(episode.observations, np.float32)
+    return {
+        "observations": states[:-1],
+        "next_observations": states[1:],
+        "actions": np.asarray(episode.actions, np.float32),
+        "rewards": np.asarray(episode.rewards, np.float32),
+        "terminals": np.asarray(episode.terminations, np.bool_),
+        "truncated": np.asarray(episode.truncations, np.bool_),
+    }
+
+
+def _check(reference: str, task: Task, arrays: dict[str, NDArray[Any]]) -> None:
+    for name, size in (("observations", task.observation_size), ("actions", task.action_size)):
+        found = arrays[name].shape[1:]
+        if found != (size,):
+            raise DataError(f"{reference}: {name} have shape {found}, but task {task.name} has {size}; check --task and --data")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            row = int(np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[0])
+            raise DataError(
+                f"{reference}: {name} have NaN or infinite values, first in transition {row}; filter those episodes"
+            )
+
+
+def _digest(arrays: dict[str, NDArray[Any]], lengths: NDArray[np.int64]) -> str:
+    digest = hashlib.sha256(lengths.tobytes())
+    for name in _COLUMNS:
+        digest.update(f"{name} {arrays[name].shape} ".encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _ends(arrays: dict[str, NDArray[Any]], last: Sequence[int] | NDArray[np.int64]) -> tuple[End, ...]:
+    names: tuple[End, ...] = ("terminal", "timeout", "file")
+    kinds = np.select([arrays["terminals"][last], arrays["truncated"][last]], [0, 1], default=2)
+    return tuple(names[kind] for kind in kinds)

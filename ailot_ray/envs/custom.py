@@ -1,0 +1,116 @@
+"""Environments outside of the table: any of gymnasium's with a Box of observations and a bounded Box of actions.
+
+The package's policies act in ±1. Where an environment's bounds are others, gymnasium's RescaleAction stands between, and the
+task carries the bounds, so that data in the environment's own units are read in ±1 as well.
+"""
+
+import importlib
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Box
+from gymnasium.wrappers import RescaleAction
+from numpy.typing import NDArray
+
+from ailot_ray.errors import SimulatorError
+from ailot_ray.tasks import Task
+
+Env = gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]
+
+
+def make_custom(task: Task, *, render: bool = False) -> Env:
+    """Make a custom task's environment, with actions in ±1. Raises SimulatorError where it does not fit the task."""
+    where = f"task {task.name}"
+    if not task.environment:
+        raise SimulatorError(f"{where} names no environment to evaluate in: write a task of your own with `data` = this one")
+    if task.horizon < 1:
+        raise SimulatorError(f"{where}: {task.environment} has no time limit: write a task of your own with a `horizon`")
+    options: dict[str, Any] = {**task.options, "max_episode_steps": task.horizon, "disable_env_checker": True}
+    if render:
+        options["render_mode"] = "rgb_array"
+    env = make_any(where, EnvSpec.from_json(task.spec) if task.spec else task.environment, options)
+    try:
+        low, high = action_bounds(where, env)
+        _require_fit(task, env, low, high)
+    except SimulatorError:
+        env.close()
+        raise
+    return env if task.action_low is None else RescaleAction(env, np.float32(-1.0), np.float32(1.0))
+
+
+def describe_environment(environment: str, horizon: int | None = None, options: dict[str, Any] | None = None) -> Task:
+    """A task of any environment, without data and reference returns: sizes, bounds and horizon are the environment's.
+
+    Raises SimulatorError where it cannot be made, and where it has no time limit and `horizon` gives none.
+    """
+    options = dict(options or {})
+    env = make_any(environment, environment, {**options, "disable_env_checker": True})
+    try:
+        low, high = action_bounds(environment, env)
+        limit = horizon or (env.spec.max_episode_steps if env.spec else None)
+        if not limit:
+            raise SimulatorError(f"{environment} has no time limit of its own: give one with --horizon STEPS")
+        unit = bool((low == -1.0).all() and (high == 1.0).all())
+        return Task(
+            name=environment,
+            domain="custom",
+            environment=environment,
+            observation_size=env.observation_space.shape[0],  # type: ignore[index]
+            action_size=len(low),
+            horizon=limit,
+            reference_min=0.0,
+            reference_max=100.0,
+            options=options,
+            action_low=None if unit else tuple(low.tolist()),
+            action_high=None if unit else tuple(high.tolist()),
+            normalised=False,
+        )
+    finally:
+        env.close()
+
+
+def make_any(where: str, environment: str | EnvSpec, options: dict[str, Any]) -> Env:
+    """gymnasium.make, with whatever somebody's environment raises as one line."""
+    name = environment if isinstance(environment, str) else environment.id
+    try:
+        module, _, _ = name.rpartition(":")
+        if module:  # gymnasium would hide which import fails inside of it
+            importlib.import_module(module)
+        return gymnasium.make(environment, **options)
+    except ModuleNotFoundError as error:
+        raise SimulatorError(
+            f"{where}: {name} needs the module {error.name}: install it, or run where Python finds it (PYTHONPATH)"
+        ) from error
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise SimulatorError(f"{where}: cannot make {name} ({reason}): check the id and the options") from error
+
+
+def action_bounds(where: str, env: Env) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower and upper bounds of the actions. Raises SimulatorError for spaces that are no vectors, or unbounded."""
+    for name, space in (("observations", env.observation_space), ("actions", env.action_space)):
+        if not isinstance(space, Box) or len(space.shape) != 1:
+            kind = type(space).__name__ + (f" of shape {space.shape}" if isinstance(space, Box) else "")
+            remedy = "a FlattenObservation wrapper" if name == "observations" else "an environment with continuous actions"
+            raise SimulatorError(f"{where}: {name} are a {kind} space, but must be a Box of one dimension: use {remedy}")
+    actions = env.action_space
+    if not actions.is_bounded():  # type: ignore[attr-defined]
+        raise SimulatorError(f"{where}: actions have no bounds, but a policy needs some: wrap the environment in RescaleAction")
+    return actions.low.astype(np.float64), actions.high.astype(np.float64)  # type: ignore[attr-defined]
+
+
+def _require_fit(task: Task, env: Env, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
+    sizes, expected = (*env.observation_space.shape, len(low)), (task.observation_size, task.action_size)  # type: ignore[misc]
+    if sizes != expected:
+        raise SimulatorError(
+            f"task {task.name}: {task.environment} has {sizes[0]} observations and {sizes[1]} actions, but the task says "
+            f"observation_size {expected[0]} and action_size {expected[1]}; correct them"
+        )
+    stated = task.action_low or (-1.0,) * task.action_size, task.action_high or (1.0,) * task.action_size
+    if not (np.allclose(low, stated[0]) and np.allclose(high, stated[1])):
+        raise SimulatorError(
+            f"task {task.name}: actions of {task.environment} lie between {low.tolist()} and {high.tolist()}, not "
+            f"{list(stated[0])} and {list(stated[1])}; correct the task's action_low and action_high"
+        )
