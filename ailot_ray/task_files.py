@@ -169,6 +169,11 @@ def minari_root() -> Path:
     return Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
 
 
+def on_disk(data: str) -> bool:
+    """Whether the data of a custom task are there: a file, or a dataset of Minari's."""
+    return (minari_root() / data.removeprefix(MINARI) if data.startswith(MINARI) else Path(data)).exists()
+
+
 def _of_minari(reference: str) -> Fields:
     """What a Minari dataset says of itself; its metadata are JSON, so this needs neither Minari nor gymnasium.
 

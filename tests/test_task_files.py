@@ -51,6 +51,13 @@ def test_a_task_of_ones_own(write: Write, tmp_path: Path) -> None:
     assert get_task(swing.name) == swing
 
 
+def test_the_documented_example_is_a_task(write: Write) -> None:
+    text = (Path(__file__).parents[1] / "docs/own_data.md").read_text(encoding="utf-8")
+    task = get_task(f"{write(text.split('```toml')[1].split('```')[0])}:pendulum")
+    assert (task.environment, task.options, task.like) == ("Pendulum-v1", {"g": 9.81}, "locomotion")
+    assert task.settings == {"iql.expectile": 0.8, "evaluation.episodes": 20}
+
+
 def test_settings_stand_between_flags_and_the_domain(write: Write) -> None:
     path = write(
         GOOD + 'like = "antmaze"\n[swing.settings]\niql.expectile = 0.6\n"reward.shift" = -3\nevaluation.episodes = 7\n'

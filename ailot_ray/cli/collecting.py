@@ -1,6 +1,7 @@
 """The verbs for environments of one's own: data collect, which makes a dataset, and register, which makes a task."""
 
 import json as jsonlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -106,7 +107,7 @@ class Register:
     """End with one JSON object on the last line of standard output."""
 
     def __post_init__(self) -> None:
-        if not self.name or not all(letter.isalnum() or letter in "-_." for letter in self.name):
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name):
             raise ConfigError(f"--name {self.name} must be made of letters, digits, - _ and . alone")
         if self.file.suffix != ".toml":
             raise ConfigError(f"--file {self.file} must end in .toml")
@@ -129,7 +130,7 @@ class Register:
         before = self.file.read_text(encoding="utf-8").rstrip() + "\n\n" if self.file.exists() else ""
         with replacing(self.file) as temporary:
             temporary.write_text(before + text, encoding="utf-8")
-        get_task(reference)  # what was written is read back
+            get_task(f"{temporary}:{self.name}")  # nothing is left that cannot be read back
         print(text)
         print(f"in {self.file}; use it with --task {reference}")
         return {"task": reference, "reference_min": low, "reference_max": high}

@@ -20,7 +20,7 @@ from ailot_ray.report.tables import NOTHING_YET, Style, as_json, format_table, r
 from ailot_ray.stages import Study, load_rewards, relabel
 from ailot_ray.stages.physics import check_physics, format_physics
 from ailot_ray.store import Store
-from ailot_ray.task_files import names_in
+from ailot_ray.task_files import names_in, on_disk
 from ailot_ray.tasks import TASKS, get_task
 
 
@@ -42,7 +42,7 @@ class Tasks:
         for task in (*TASKS.values(), *own):
             where = "built in" if task.file_name is None else "–"
             if task.domain == "custom":
-                where = "–" if task.data is None or not Path(task.data).exists() else task.data
+                where = task.data if task.data and on_disk(task.data) else "–"
             if task.file_name and (self.data_dir / task.file_name).exists():
                 where = str(self.data_dir / task.file_name)
             sizes = f"{task.observation_size:>7}{task.action_size:>9}{task.horizon:>9}"

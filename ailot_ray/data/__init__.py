@@ -48,8 +48,8 @@ def read_trajectories(source: str, task: Task, *, substituted: bool, flag: str =
         return read_d4rl(Path(source), task, substituted=substituted, flag=flag)
     if task.domain != "custom":
         raise DataError(
-            f"{flag} {source} is a Minari dataset, a task of its own whose scores never stand beside D4RL's: "
-            f"leave --task {task.name} out"
+            f"{flag} {source} is a Minari dataset, which belongs to no task of D4RL's such as {task.name}: "
+            f"say --task {source}, or give a file in D4RL's schema"
         )
     try:
         reader = importlib.import_module("ailot_ray.data.minari_sets")

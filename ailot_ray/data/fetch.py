@@ -34,6 +34,8 @@ def fetch(task: Task, data_dir: Path, *, sha256: str | None = None, opener: Open
 
     Raises DataError, with the address and the ways around a download, for everything that goes wrong.
     """
+    if task.domain == "custom":
+        raise DataError(f"task {task.name} has no address to fetch from; its data are {task.data or 'given with --data FILE'}")
     if task.url is None or task.file_name is None:
         raise DataError(f"task {task.name} comes with ailot_ray; there is nothing to fetch")
     path = data_dir / task.file_name

@@ -37,6 +37,8 @@ def test_register_collect_run(command: Command, store: Path, tmp_path: Path, mon
     missing = command("data", "inspect", "--task", "mine.toml:swing")
     require_one_line(missing, "swing.hdf5: no such file; check `data` of task mine.toml:swing")
 
+    fetched = command("data", "fetch", "--task", "mine.toml:swing")
+    require_one_line(fetched, "task mine.toml:swing has no address to fetch from; its data are swing.hdf5")
     collected = command("data", "collect", "--task", "mine.toml:swing", "--output", "swing.hdf5", "--transitions", 310)
     assert collected.status == 0 and "310 transitions of Pendulum-v1: swing.hdf5" in collected.out
     assert "mine.toml:swing" in command("tasks", "--file", "mine.toml").out
@@ -77,6 +79,8 @@ def test_a_minari_dataset_from_end_to_end(
         for _ in range(15):
             env.step(env.action_space.sample())
     env.create_dataset("toy/swing-v0")
+    inspected = command("data", "inspect", "--data", "minari:toy/swing-v0")
+    assert "none, the task has no reference returns" in inspected.out and "10 timeout" in inspected.out
     ended = command("run", "--data", "minari:toy/swing-v0", "--store", store, *TINY, "--method", "bc", "--json")
     assert ended.status == 0, ended.err
     assert ended.out.startswith("minari:toy/swing-v0  swing-v0 (")
@@ -85,9 +89,10 @@ def test_a_minari_dataset_from_end_to_end(
     assert (cloned["task"], cloned["normalised"], cloned["substituted"]) == ("minari:toy/swing-v0", False, False)
     assert -16.3 * 15 < dataset["mean"] < 0 and -16.3 * 15 < cloned["mean"] < 0  # 15 steps of Pendulum, as returns
     refused = command("run", "--task", "hopper-medium-v2", "--data", "minari:toy/swing-v0", "--store", store, *TINY)
-    require_one_line(
-        refused, "--data minari:toy/swing-v0 is a Minari dataset, a task of its own .*: leave --task hopper-medium-v2"
+    pattern = (
+        "--data minari:toy/swing-v0 is a Minari dataset, which belongs to no task of D4RL's .*: say --task minari:toy/swing-v0"
     )
+    require_one_line(refused, pattern)
 
 
 @pytest.mark.parametrize(
