@@ -14,9 +14,12 @@ from ailot_ray.data.export import export_d4rl
 from ailot_ray.data.fetch import fetch
 from ailot_ray.data.inspection import format_inspection, inspect_dataset
 from ailot_ray.errors import ConfigError, DataError, StoreError
+from ailot_ray.report.aggregates import format_statistics, statistics_json
+from ailot_ray.report.comparison import comparison_table
+from ailot_ray.report.layout import Style
 from ailot_ray.report.plots import plot_learning_curves, plot_scores
 from ailot_ray.report.results import Trial, load_trials, tabulate, write_results
-from ailot_ray.report.tables import NOTHING_YET, Style, as_json, format_table, results_table
+from ailot_ray.report.tables import NOTHING_YET, as_json, format_table, results_table
 from ailot_ray.stages import Study, load_rewards, relabel
 from ailot_ray.stages.physics import check_physics, format_physics
 from ailot_ray.store import Store
@@ -141,14 +144,29 @@ class Results:
     store: Path = Path("store")
     """Folder of artefacts."""
     style: Style = "text"
-    """text for the terminal, markdown, or csv."""
+    """text for the terminal, markdown, csv, or latex (booktabs)."""
+    statistics: bool = False
+    """Over all tasks instead: interquartile means with 95 % intervals, and how probably AILOT improves on each method."""
+    compare: bool = False
+    """One line a task and one column a method instead, with the published scores beside: the table that papers print."""
     json: bool = False
     """End with one JSON object on the last line of standard output."""
 
     def execute(self) -> dict[str, Any]:
         if not self.store.is_dir():
             raise StoreError(f"--store {self.store} is not there: {NOTHING_YET}")
-        return show_results(load_trials(self.store), self.store, self.style)
+        if self.statistics and self.compare:
+            raise ConfigError("--statistics and --compare are two tables: ask for one at a time")
+        trials = load_trials(self.store)
+        if self.statistics:
+            rows = results_table(tabulate(trials))
+            print(format_statistics(rows, self.style))
+            return statistics_json(rows)
+        if self.compare:
+            rows = results_table(tabulate(trials))
+            print(comparison_table(rows, self.style))
+            return {"rows": as_json(rows)}
+        return show_results(trials, self.store, self.style)
 
 
 def show_results(trials: Sequence[Trial], folder: Path, style: Style = "text") -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Statistics of scores over seeds. A score here is one seed's mean over its evaluation episodes.
 
-Definitions follow Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (rliable).
+Definitions follow Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (rliable). Where
+several tasks are meant, `strata` holds the scores of each, (n_s,) apiece; all intervals resample within strata only.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,19 +44,114 @@ def bootstrap_interval(
     A stratum holds the scores of one task, (n_s,) each; tasks weigh the same whatever their number of seeds. With one
     stratum it is the plain bootstrap over seeds. (NaN, NaN) where a stratum has a single seed: there is nothing to resample.
     """
-    samples = [_scores(stratum) for stratum in strata]
-    if not samples:
+
+    def mean_of_means(samples: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.asarray(np.mean([sample.mean(axis=-1) for sample in samples], axis=0))
+
+    low, high = _interval(_strata(strata), mean_of_means, rng, confidence, resamples)
+    return float(low), float(high)
+
+
+def aggregate_interquartile_mean(strata: Sequence[ArrayLike]) -> float:
+    """Interquartile mean over the runs of all tasks, pooled (rliable's; there all tasks have as many runs)."""
+    return interquartile_mean(np.concatenate(_strata(strata)))
+
+
+def interquartile_interval(
+    strata: Sequence[ArrayLike], rng: np.random.Generator, confidence: float = 0.95, resamples: int = 10_000
+) -> tuple[float, float]:
+    """Stratified bootstrap interval of `aggregate_interquartile_mean`. (NaN, NaN) where a stratum has a single run."""
+
+    def pooled(samples: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.asarray(stats.trim_mean(np.concatenate(list(samples), axis=-1), 0.25, axis=-1))
+
+    low, high = _interval(_strata(strata), pooled, rng, confidence, resamples)
+    return float(low), float(high)
+
+
+def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> float:
+    """P(X > Y) + P(X = Y) / 2 for a run of X and a run of Y on the same task, averaged over tasks.
+
+    x, y: the scores of both by task, in the same order; the numbers of runs may differ.
+    """
+    first, second = _strata(x), _strata(y)
+    if len(first) != len(second):
+        raise ValueError(f"expected scores on the same tasks, got {len(first)} and {len(second)}")
+    return float(_improvement([*first, *second]))
+
+
+def improvement_interval(
+    x: Sequence[ArrayLike], y: Sequence[ArrayLike], rng: np.random.Generator, confidence: float = 0.95, resamples: int = 2_000
+) -> tuple[float, float]:
+    """Stratified bootstrap interval of `probability_of_improvement`, X and Y resampled independently.
+
+    (NaN, NaN) where a stratum has a single run. With few runs it is too narrow: runs that are all above the other's give
+    [1, 1], however few they are.
+    """
+    low, high = _interval([*_strata(x), *_strata(y)], _improvement, rng, confidence, resamples)
+    return float(low), float(high)
+
+
+def performance_profile(
+    strata: Sequence[ArrayLike],
+    thresholds: ArrayLike,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = 2_000,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Share of all runs whose score is above each of `thresholds` (T,), with the ends of its pointwise interval, (T,) each.
+
+    The ends are NaN where a stratum has a single run.
+    """
+    levels = np.asarray(thresholds, np.float64)
+    samples = _strata(strata)
+
+    def above(resampled: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        pooled = np.sort(np.concatenate(list(resampled), axis=-1), axis=-1)
+        flat = pooled.reshape(-1, pooled.shape[-1])
+        counts = [pooled.shape[-1] - np.searchsorted(line, levels, side="right") for line in flat]
+        return np.moveaxis(np.reshape(counts, (*pooled.shape[:-1], len(levels))) / pooled.shape[-1], -1, 0)
+
+    low, high = _interval(samples, above, rng, confidence, resamples)
+    share = above(samples)
+    return share, np.broadcast_to(low, share.shape), np.broadcast_to(high, share.shape)
+
+
+def _strata(strata: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
+    if not len(strata):
         raise ValueError("expected one stratum or more")
+    return [_scores(stratum) for stratum in strata]
+
+
+def _improvement(samples: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Of the strata of X and then those of Y, (..., n_s) each: the probability, (...)."""
+    half = len(samples) // 2
+    by_task = []
+    for x, y in zip(samples[:half], samples[half:], strict=True):
+        above, equal = x[..., :, None] > y[..., None, :], x[..., :, None] == y[..., None, :]
+        by_task.append((above + 0.5 * equal).mean(axis=(-2, -1)))
+    return np.asarray(np.mean(by_task, axis=0))
+
+
+def _interval(
+    samples: Sequence[NDArray[np.float64]],
+    statistic: Callable[[Sequence[NDArray[np.float64]]], NDArray[np.float64]],
+    rng: np.random.Generator,
+    confidence: float,
+    resamples: int,
+) -> tuple[Any, Any]:
+    """Percentile interval of `statistic`, which takes samples (..., n_s) and gives (...), or (T, ...)."""
     if min(sample.size for sample in samples) < 2:
         return math.nan, math.nan
-    # A batch axis over resamples is averaged stratum by stratum, so that strata of different sizes are fine.
+    # A batch axis over resamples is reduced stratum by stratum, so that strata of different sizes are fine.
     result = stats.bootstrap(
         samples,
-        lambda *resampled, axis=-1: np.mean([sample.mean(axis=axis) for sample in resampled], axis=0),
+        lambda *resampled, axis=-1: statistic(resampled),
         n_resamples=resamples,
         vectorized=True,
         confidence_level=confidence,
         method="percentile",
         rng=rng,
+        batch=1_000,
     )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+    return result.confidence_interval.low, result.confidence_interval.high

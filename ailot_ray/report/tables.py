@@ -1,11 +1,10 @@
-"""The results of a store as a table for the terminal, a page, a spreadsheet or a program."""
+"""The results of a store as a table for the terminal, a page, a spreadsheet, a paper or a program."""
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
+from ailot_ray.report.layout import NONE, Style, aligned, csv_text, latex, latex_lines, markdown_lines
 from ailot_ray.report.rows import LABELS, Row, results_table
 
 __all__ = [
@@ -20,13 +19,9 @@ __all__ = [
     "results_table",
 ]
 
-Style = Literal["text", "markdown", "csv"]
-
 NOTHING_YET = "nothing is evaluated yet: run `python -m ailot_ray run --task hopper-builtin` first"
 SUBSTITUTED_NOTE = "* not D4RL's own file: scores on it are comparable with each other only, never with published ones"
 RETURNS_NOTE = "† returns as they are: the task has no reference returns to normalise them by"
-
-_NONE = "–"
 
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -58,7 +53,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def format_table(rows: Sequence[Row], style: Style = "text") -> str:
-    """Lay the rows out for the terminal, as a Markdown table, or as CSV (unrounded numbers, empty where not known).
+    """Lay the rows out for the terminal, as a Markdown or LaTeX table, or as CSV (unrounded numbers, empty where not known).
 
     Without rows it is NOTHING_YET, or for CSV the header alone.
     """
@@ -66,13 +61,20 @@ def format_table(rows: Sequence[Row], style: Style = "text") -> str:
         return _csv(rows)
     if not rows:
         return NOTHING_YET
-    lines = _markdown(rows) if style == "markdown" else _text(rows)
-    if any(row.substituted for row in rows):
-        # Markdown would take a leading star for a list.
-        lines += ["", SUBSTITUTED_NOTE.replace("*", r"\*", 1) if style == "markdown" else SUBSTITUTED_NOTE]
+    lines = {"markdown": _markdown, "latex": _latex, "text": _text}[style](rows)
+    lines += substituted_note(any(row.substituted for row in rows), style)
     if not all(row.normalised for row in rows):
-        lines += ["", RETURNS_NOTE]
+        lines += ["", rf"\\ {latex(RETURNS_NOTE)}" if style == "latex" else RETURNS_NOTE]
     return "\n".join(lines)
+
+
+def substituted_note(needed: bool, style: Style) -> list[str]:
+    """The lines below a table with starred data."""
+    if not needed or style == "csv":
+        return []
+    # Markdown would take a leading star for a list.
+    notes = {"markdown": SUBSTITUTED_NOTE.replace("*", r"\*", 1), "latex": rf"\\ {latex(SUBSTITUTED_NOTE)}"}
+    return ["", notes.get(style, SUBSTITUTED_NOTE)]
 
 
 _HEADER = ("method", "settings", "gradient steps", "seeds", "score", "best / worst seed", "published")
@@ -81,16 +83,16 @@ _LEFT = (True, True, False, False, False, False, False)
 
 def _cells(row: Row) -> tuple[str, ...]:
     if row.mean is None:
-        score = _NONE
+        score = NONE
     elif row.method == "dataset":
         score = f"{row.mean:.1f}"
     elif row.std is None:
         score = f"{row.mean:.1f} (1 seed)"
     else:
         score = f"{row.mean:.1f} ± {row.std:.1f} ({len(row.seeds)} seeds)"
-    ends = _NONE if row.best is None or row.worst is None else f"{row.best[1]:.1f} / {row.worst[1]:.1f}"
-    steps = _NONE if row.steps is None else f"{row.steps:,}"
-    published = _NONE if row.published is None else f"{row.published:.1f}"
+    ends = NONE if row.best is None or row.worst is None else f"{row.best[1]:.1f} / {row.worst[1]:.1f}"
+    steps = NONE if row.steps is None else f"{row.steps:,}"
+    published = NONE if row.published is None else f"{row.published:.1f}"
     return row.label, row.settings_text, steps, _seeds_text(row.seeds), score, ends, published
 
 
@@ -101,8 +103,7 @@ def _text(rows: Sequence[Row]) -> list[str]:
     widths = [max(len(cells[c]) for cells in (_HEADER, *table)) for c in range(len(_HEADER))]
 
     def line(cells: Sequence[str]) -> str:
-        aligned = (cells[c].ljust(widths[c]) if _LEFT[c] else cells[c].rjust(widths[c]) for c in shown)
-        return "  " + "  ".join(aligned).rstrip()
+        return aligned([cells[c] for c in shown], [widths[c] for c in shown], [_LEFT[c] for c in shown])
 
     lines: list[str] = []
     for i, row in enumerate(rows):
@@ -113,27 +114,27 @@ def _text(rows: Sequence[Row]) -> list[str]:
 
 
 def _markdown(rows: Sequence[Row]) -> list[str]:
-    def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+    body = [(row.task, row.data_text, *_cells(row)) for row in rows]
+    return markdown_lines(("task", "data", *_HEADER), body, (True, True, *_LEFT))
 
-    rules = ["---", "---", *("---" if left else "---:" for left in _LEFT)]
-    body = [line((row.task, row.data_text.replace("*", r"\*"), *_cells(row))) for row in rows]
-    return [line(("task", "data", *_HEADER)), line(rules), *body]
+
+def _latex(rows: Sequence[Row]) -> list[str]:
+    body = [(row.task, row.data_text, *_cells(row)) for row in rows]
+    first = [i for i, row in enumerate(rows) if i and row.method == "dataset"]
+    return latex_lines(("task", "data", *_HEADER), body, (True, True, *_LEFT), first)
 
 
 def _csv(rows: Sequence[Row]) -> str:
     names = ["task", "data", "data_digest", "substituted", "method", "settings", "steps", "seeds", "mean", "std"]
     names += ["interquartile_mean", "low_95", "high_95", "best_seed", "best", "worst_seed", "worst", "published"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
+    body = []
     for row in rows:
         substituted, seeds = str(row.substituted).lower(), " ".join(map(str, row.seeds))
         numbers = (row.mean, row.std, row.interquartile_mean, *(row.interval or (None, None)))
         ends = (*(row.best or (None, None)), *(row.worst or (None, None)))
         place = (row.task, row.data, row.data_digest, substituted, row.label, row.settings_text)
-        writer.writerow((*place, row.steps, seeds, *numbers, *ends, row.published))
-    return text.getvalue()
+        body.append((*place, row.steps, seeds, *numbers, *ends, row.published))
+    return csv_text(names, body)
 
 
 def _seeds_text(seeds: Sequence[int]) -> str:
@@ -144,7 +145,7 @@ def _seeds_text(seeds: Sequence[int]) -> str:
             runs[-1].append(seed)
         else:
             runs.append([seed])
-    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs) or _NONE
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs) or NONE
 
 
 def _finite(value: float | None) -> float | None:

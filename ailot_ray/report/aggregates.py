@@ -1,0 +1,156 @@
+"""What a store says over all its tasks: aggregates of each method with intervals, and who improves on whom (rliable)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ailot_ray.report import statistics
+from ailot_ray.report.layout import NONE, Style, table
+from ailot_ray.report.rows import Row
+from ailot_ray.report.tables import NOTHING_YET, substituted_note
+
+Place = tuple[str, str]
+"""A task and the digest of its data."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A configuration of a method over all datasets on which it was evaluated."""
+
+    method: str
+    label: str
+    settings: str
+    scores: dict[Place, tuple[float, ...]]
+    """One score a run (a seed), by task and data."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.label} {self.settings}".rstrip()
+
+    @property
+    def strata(self) -> list[tuple[float, ...]]:
+        return list(self.scores.values())
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """The probability that a run of `better` scores above one of `other` on the same data, averaged over the data of both."""
+
+    better: Series
+    other: Series
+    probability: float
+    interval: tuple[float, float]
+    datasets: int
+
+
+def all_series(rows: Iterable[Row]) -> list[Series]:
+    """The methods' configurations, in the order of their first row."""
+    found: dict[tuple[str, str], Series] = {}
+    for row in rows:
+        if row.method != "dataset":
+            series = Series(row.method, row.label, row.settings_text, {})
+            found.setdefault((row.method, row.settings_text), series).scores[row.task, row.data_digest] = row.scores
+    return list(found.values())
+
+
+def improvements(series: Sequence[Series], method: str = "ailot") -> list[Improvement]:
+    """Every configuration of `method` against all other series with which it shares data; each pair once."""
+    found = []
+    for i, better in enumerate(series):
+        others = [other for j, other in enumerate(series) if other.method != method or j > i]
+        for other in others if better.method == method else ():
+            shared = [place for place in better.scores if place in other.scores]
+            if shared:
+                x, y = [better.scores[place] for place in shared], [other.scores[place] for place in shared]
+                probability = statistics.probability_of_improvement(x, y)
+                interval = statistics.improvement_interval(x, y, np.random.default_rng(0))
+                found.append(Improvement(better, other, probability, interval, len(shared)))
+    return found
+
+
+def format_statistics(rows: Sequence[Row], style: Style = "text", method: str = "ailot") -> str:
+    """Two tables: aggregates of each configuration with 95 % intervals, and the improvement of `method` on the others."""
+    series = all_series(rows)
+    if not series:
+        return NOTHING_YET
+    header = ("method", "settings", "datasets", "runs", "interquartile mean", "95 % interval", "mean", "95 % interval")
+    left = (True, True, *[False] * 6)
+    blocks = [table(header, [_aggregate(line) for line in series], left, style)]
+    pairs = improvements(series, method)
+    if pairs:
+        columns = ("improvement of", "on", "datasets", "probability", "95 % interval")
+        lines = [
+            (pair.better.name, pair.other.name, str(pair.datasets), f"{pair.probability:.2f}", _interval(pair.interval, ".2f"))
+            for pair in pairs
+        ]
+        blocks.append(table(columns, lines, (True, True, False, False, False), style))
+    notes = [] if style == "csv" else _notes(series)
+    notes += substituted_note(any(row.substituted for row in rows), style)[1:]
+    return "\n\n".join([*blocks, *notes])
+
+
+def statistics_json(rows: Sequence[Row], method: str = "ailot") -> dict[str, Any]:
+    """The same as plain numbers, null where a value is not known."""
+    series = all_series(rows)
+    return {
+        "aggregates": [
+            {
+                "method": line.method,
+                "settings": line.settings,
+                "datasets": len(line.scores),
+                "runs": sum(map(len, line.strata)),
+                "interquartile_mean": statistics.aggregate_interquartile_mean(line.strata),
+                "interquartile_mean_95": _known(statistics.interquartile_interval(line.strata, np.random.default_rng(0))),
+                "mean": float(np.mean([np.mean(scores) for scores in line.strata])),
+                "mean_95": _known(statistics.bootstrap_interval(line.strata, np.random.default_rng(0))),
+            }
+            for line in series
+        ],
+        "improvements": [
+            {
+                "of": pair.better.name,
+                "on": pair.other.name,
+                "datasets": pair.datasets,
+                "probability": pair.probability,
+                "probability_95": _known(pair.interval),
+            }
+            for pair in improvements(series, method)
+        ],
+    }
+
+
+def _aggregate(series: Series) -> tuple[str, ...]:
+    strata, rng = series.strata, np.random.default_rng(0)
+    middle = statistics.aggregate_interquartile_mean(strata)
+    mean = float(np.mean([np.mean(scores) for scores in strata]))
+    return (
+        series.label,
+        series.settings,
+        str(len(strata)),
+        str(sum(map(len, strata))),
+        f"{middle:.1f}",
+        _interval(statistics.interquartile_interval(strata, rng), ".1f"),
+        f"{mean:.1f}",
+        _interval(statistics.bootstrap_interval(strata, np.random.default_rng(0)), ".1f"),
+    )
+
+
+def _notes(series: Sequence[Series]) -> list[str]:
+    notes = []
+    if len({frozenset(line.scores) for line in series}) > 1:
+        notes.append("the methods were not all evaluated on the same data: compare only aggregates over the same datasets")
+    fewest = min(len(scores) for line in series for scores in line.strata)
+    if fewest < 5:
+        notes.append(f"some intervals rest on {fewest} seed{'s' if fewest > 1 else ''} a dataset: they are too narrow below 5")
+    return notes
+
+
+def _known(interval: tuple[float, float]) -> list[float] | None:
+    return None if np.isnan(interval[0]) else list(interval)
+
+
+def _interval(interval: tuple[float, float], form: str) -> str:
+    low, high = interval
+    return NONE if np.isnan(low) else f"{low:{form}} to {high:{form}}"

@@ -1,0 +1,111 @@
+"""Aggregates over tasks and the paper's table, on a store with known scores."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from ailot_ray.report.aggregates import all_series, format_statistics, improvements, statistics_json
+from ailot_ray.report.comparison import comparison_table
+from ailot_ray.report.results import collect
+from ailot_ray.report.rows import Row, results_table
+from ailot_ray.report.tables import NOTHING_YET, SUBSTITUTED_NOTE
+
+from .conftest import WriteTrial
+
+
+@pytest.fixture
+def rows(tmp_path: Path, write_trial: WriteTrial) -> list[Row]:
+    """AILOT above OTR in 8 of 9 pairs on stand-in hopper and in none on walker2d; BC on hopper alone, one seed."""
+    scores = {
+        ("hopper-medium-v2", "ailot"): (50.0, 54.0, 58.0),
+        ("hopper-medium-v2", "otr"): (40.0, 42.0, 52.0),
+        ("hopper-medium-v2", "bc"): (30.0,),
+        ("walker2d-medium-v2", "ailot"): (60.0, 62.0),
+        ("walker2d-medium-v2", "otr"): (70.0, 80.0),
+    }
+    for (task, method), values in scores.items():
+        for seed, score in enumerate(values):
+            write_trial(method, seed, {1000: [score]}, task=task)
+    return results_table(collect(tmp_path / "store"))
+
+
+def test_series_collect_a_methods_tasks(rows: list[Row]) -> None:
+    by_method = {series.method: series for series in all_series(rows)}
+    assert set(by_method) == {"ailot", "otr", "bc"}
+    assert by_method["ailot"].strata == [(50.0, 54.0, 58.0), (60.0, 62.0)]
+    assert by_method["bc"].strata == [(30.0,)]
+
+
+def test_improvement_is_over_shared_tasks(rows: list[Row]) -> None:
+    found = {pair.other.method: pair for pair in improvements(all_series(rows))}
+    assert set(found) == {"otr", "bc"}
+    assert found["otr"].probability == pytest.approx((8 / 9 + 0) / 2) and found["otr"].datasets == 2
+    assert (found["bc"].probability, found["bc"].datasets) == (1.0, 1)
+
+
+def test_each_pair_of_a_swept_method_stands_once(tmp_path: Path, write_trial: WriteTrial) -> None:
+    for tau in (0.1, 0.5, 1.0):
+        for seed in range(2):
+            write_trial("ailot", seed, {1000: [10 * tau + seed]}, reward__tau=tau)
+    pairs = improvements(all_series(results_table(collect(tmp_path / "store"))))
+    names = [(pair.better.settings, pair.other.settings) for pair in pairs]
+    assert names == [
+        ("reward.tau=0.1", "reward.tau=0.5"),
+        ("reward.tau=0.1", "reward.tau=1"),
+        ("reward.tau=0.5", "reward.tau=1"),
+    ]
+
+
+def test_text_tells_what_the_numbers_rest_on(rows: list[Row]) -> None:
+    text = format_statistics(rows)
+    line = next(line for line in text.splitlines() if line.strip().startswith("AILOT"))
+    assert line.split()[:4] == ["AILOT", "2", "5", f"{(54 + 58 + 60) / 3:.1f}"]
+    bc = next(line for line in text.splitlines() if line.strip().startswith("BC"))
+    assert bc.split()[:4] == ["BC", "1", "1", "30.0"] and bc.count("–") == 2
+    assert "not all evaluated on the same data" in text and "rest on 1 seed a dataset" in text
+    assert text.endswith(SUBSTITUTED_NOTE)
+
+
+def test_statistics_in_every_style(rows: list[Row]) -> None:
+    latex = format_statistics(rows, "latex")
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == latex.count(r"\end{tabular}") == 2
+    assert r"95 \% interval" in latex and "–" not in latex
+    assert "| AILOT | OTR | 2 | 0.44 |" in format_statistics(rows, "markdown")
+    first, second = format_statistics(rows, "csv").split("\n\n")
+    assert [line["datasets"] for line in csv.DictReader(io.StringIO(first))] == ["1", "2", "2"]
+    assert len(list(csv.DictReader(io.StringIO(second)))) == 2
+    found = statistics_json(rows)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert format_statistics([]) == NOTHING_YET
+
+
+def test_comparison_puts_published_scores_beside_ours(rows: list[Row]) -> None:
+    lines = list(
+        csv.DictReader(io.StringIO(comparison_table(rows, "csv", tasks=("walker2d-medium-v2", "hopper-medium-replay-v2"))))
+    )
+    assert [line["task"] for line in lines] == ["walker2d-medium-v2", "hopper-medium-replay-v2", "hopper-medium-v2 *", "sum"]
+    assert lines[0] == {
+        "task": "walker2d-medium-v2",
+        "dataset mean": "62.0",
+        "BC": "–",
+        "OTR": "75.0 ± 7.1",
+        "AILOT": "61.0 ± 1.4",
+        "IQL (true rewards), published": "78.3",
+        "OTR, published": "79.4",
+        "SEABO, published": "81.3",
+    }
+    assert (lines[1]["AILOT"], lines[1]["OTR, published"]) == ("–", "84.8")
+    assert (lines[3]["OTR"], lines[3]["OTR, published"]) == ("–", f"{79.4 + 84.8 + 78.7:.1f}")
+    assert comparison_table(rows, "text").endswith(SUBSTITUTED_NOTE)
+    assert r"\midrule" in comparison_table(rows, "latex")
+    assert comparison_table([]) == NOTHING_YET
+
+
+def test_comparison_gives_each_configuration_its_column(tmp_path: Path, write_trial: WriteTrial) -> None:
+    for k in (0, 2):
+        write_trial("ailot", 0, {1000: [10.0 * k]}, transport__k=k)
+    (line,) = csv.DictReader(io.StringIO(comparison_table(results_table(collect(tmp_path / "store")), "csv")))
+    assert (line["AILOT transport.k=0"], line["AILOT transport.k=2"]) == ("0.0", "20.0")
