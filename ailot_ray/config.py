@@ -16,7 +16,7 @@ from ailot_ray.errors import ConfigError
 
 Method = Literal["ailot", "otr", "seabo", "bc", "iql"]
 Space = Literal["intent", "raw", "standardised"]
-Metric = Literal["sqeuclidean", "cosine"]
+Metric = Literal["sqeuclidean", "euclidean", "cosine"]
 Start = Literal["cut", "mask", "none"]
 Solver = Literal["sinkhorn", "pot", "exact", "nearest"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -75,6 +75,7 @@ class TransportConfig:
     space: Space | None = None
     """Where distances are taken: learned intents, raw states, or standardised states."""
     metric: Metric | None = None
+    """Squared Euclidean distance, Euclidean distance, or one minus the cosine."""
     k: int | None = None
     """Look-ahead in steps; 0 compares single states."""
     start: Start | None = None
@@ -174,10 +175,14 @@ class Config:
     --task left alone means."""
     data_dir: Path = Path("data")
     """Where the tasks' own files lie."""
+    data_from: Path | None = None
+    """A folder of stand-ins: each task takes its name without version from it (hopper-medium.hdf5), as --data does for one."""
     expert: Path | None = None
     """A file in D4RL's schema that holds the expert's trajectories; otherwise the best of the dataset are the experts."""
     experts: int = 1
     """How many expert trajectories (K)."""
+    expert_quantile: float = 1.0
+    """Their place among the trajectories by return: 1 takes the best, 0.5 those from the median down, 0 the worst."""
     method: Method = "ailot"
     device: str = "auto"
     """cpu, cuda, cuda:N, or auto."""
@@ -194,6 +199,7 @@ class Config:
         if str(self.data).startswith(MINARI) and self.task == Config.task:
             object.__setattr__(self, "task", str(self.data))
         _require(self.experts >= 1, "experts", self.experts, "1 or more")
+        _require_fraction("expert-quantile", self.expert_quantile)
         _require(self.method in METHODS, "method", self.method, "one of " + ", ".join(METHODS))
 
 

@@ -67,6 +67,11 @@ class Task:
         """Name of the task's own file in the data directory."""
         return None if self.url is None else self.url.rsplit("/", 1)[-1]
 
+    @property
+    def stand_in(self) -> str:
+        """Name of a file that may stand in for the task's own: its name without the version."""
+        return f"{self.name.rsplit('-v', 1)[0]}.hdf5"
+
     def score(self, undiscounted_return: float) -> float:
         """D4RL's normalised score 100 · (return − min) / (max − min)."""
         return 100.0 * (undiscounted_return - self.reference_min) / (self.reference_max - self.reference_min)

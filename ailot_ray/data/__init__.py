@@ -13,7 +13,8 @@ from ailot_ray.tasks import Task, get_task
 
 
 def load_dataset(config: Config) -> Dataset:
-    """The dataset a configuration names: `--data`, else the built-in set, else the task's own file.
+    """The dataset a configuration names: `--data`, else the built-in set, else the task's stand-in in `--data-from`, else its
+    own file in `--data-dir`.
 
     The file of a task of the table lies in `--data-dir`; a custom task says itself where its data are.
 
@@ -29,6 +30,11 @@ def load_dataset(config: Config) -> Dataset:
         raise DataError(f"task {task.name} names no data: add `data` to its table, or give a file with --data FILE")
     if task.file_name is None:
         return read_builtin(task)
+    if config.data_from is not None:
+        path = config.data_from / task.stand_in
+        if not path.exists():
+            raise DataError(f"{path} is missing: --data-from needs a file of that name for --task {task.name}")
+        return read_trajectories(str(path), task, substituted=True, flag="--data-from")
     path = config.data_dir / task.file_name
     if not path.exists():
         raise DataError(

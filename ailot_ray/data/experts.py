@@ -14,12 +14,14 @@ _REMEDY = "give the expert's trajectories with --expert FILE"
 
 
 def choose_experts(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
-    """The `config.experts` expert trajectories (K), best first.
+    """The `config.experts` expert trajectories (K), best first, from the return level `config.expert_quantile` downwards.
 
     - With `--expert FILE`: that file's trajectories, by return where it has rewards, else in the file's order.
     - The built-in dataset: its own expert episode, then the dataset's K − 1 best.
     - Otherwise the dataset's K best by return; AntMaze: by return / (1e-4 + ‖xy of the start‖) (METHOD, as OTR does), since
       a return of 1 says nothing about where the ant came from. Ties go to the earlier trajectory.
+    - Below a quantile of 1 the same order is entered further down, at (1 − quantile) of its length or as far down as leaves K;
+      the built-in dataset's own expert then takes no part.
 
     Raises DataError for an unusable file, too few trajectories, a dataset without rewards, states of another size than the
     dataset's, and an expert of fewer than 2 steps.
@@ -28,11 +30,11 @@ def choose_experts(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
     if config.expert is not None:
         source = read_trajectories(str(config.expert), get_task(config.task), substituted=True, flag="--expert")
         order = np.arange(source.trajectories) if source.rewards is None else _best_first(source.returns())
-        experts = _take(source, order, wanted)
-    elif dataset.source == SOURCE:
+        experts = _take(source, order, wanted, config.expert_quantile)
+    elif dataset.source == SOURCE and config.expert_quantile == 1.0:
         experts = builtin_expert(), *_take(dataset, _best_first(_merit(dataset)), wanted - 1)
     else:
-        experts = _take(dataset, _best_first(_merit(dataset)), wanted)
+        experts = _take(dataset, _best_first(_merit(dataset)), wanted, config.expert_quantile)
 
     size = dataset.observations.shape[1]
     for expert in experts:
@@ -61,12 +63,13 @@ def _best_first(merit: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.argsort(-merit, kind="stable")
 
 
-def _take(dataset: Dataset, order: NDArray[np.int64], wanted: int) -> tuple[Expert, ...]:
+def _take(dataset: Dataset, order: NDArray[np.int64], wanted: int, quantile: float = 1.0) -> tuple[Expert, ...]:
     if wanted > len(order):
         raise DataError(
             f"--experts asks for {wanted} trajectories of {dataset.source}, which has {len(order)}; "
             f"lower --experts or {_REMEDY}"
         )
+    first = min(round((1.0 - quantile) * (len(order) - 1)), len(order) - wanted)
     rows = list(dataset.rows())
     returns = None if dataset.rewards is None else dataset.returns()
     return tuple(
@@ -76,5 +79,5 @@ def _take(dataset: Dataset, order: NDArray[np.int64], wanted: int) -> tuple[Expe
             origin=f"{dataset.source}, trajectory {number}",
             true_return=None if returns is None else float(returns[number]),
         )
-        for number in order[:wanted]
+        for number in order[first : first + wanted]
     )

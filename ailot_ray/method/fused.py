@@ -48,6 +48,12 @@ class Scaled:
         _paid(self.kernel.numpy(), self.u.numpy(), self.v.numpy(), cost.numpy(), first, rows)
         return rows
 
+    def matches(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Of each row the mean column, Σ_j j·P_ij / Σ_j P_ij, and the column of most mass, (n,) each, without the plan."""
+        mean, best = np.empty(len(self.u), np.float64), np.empty(len(self.u), np.int64)
+        _matches(self.kernel.numpy(), self.v.numpy(), mean, best)
+        return mean, best
+
 
 def solve_fused(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, tolerance: float, max_iterations: int) -> Scaled | None:
     """Solve one problem: cost (n, m), float32, on the CPU; weights a (n,) and b (m,), all above 0; epsilon in its unit.
@@ -197,3 +203,20 @@ def _paid(kernel: Floats, u: Floats, v: Floats, cost: Floats, first: int, rows: 
         for j in range(first, m):
             total += row[j] * v[j] * prices[j]
         rows[i] = np.float64(u[i]) * np.float64(total)
+
+
+@_compiled
+def _matches(kernel: Floats, v: Floats, mean: NDArray[np.float64], best: NDArray[np.int64]) -> None:
+    n, m = kernel.shape
+    for i in range(n):
+        row = kernel[i]
+        total = moment = largest = np.float32(0.0)
+        at = 0
+        for j in range(m):
+            mass = row[j] * v[j]
+            total += mass
+            moment += mass * np.float32(j)
+            if mass > largest:
+                largest, at = mass, j
+        mean[i] = np.float64(moment) / np.float64(total)
+        best[i] = at

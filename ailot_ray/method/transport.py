@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ailot_ray.config import Metric, TransportConfig
+from ailot_ray.method.diagnostics import Coherence, temporal_coherence
 from ailot_ray.method.fused import Scaled, solve_fused
 from ailot_ray.method.sinkhorn import SINGLE_PRECISION, Couplings, sinkhorn
 
@@ -40,9 +41,23 @@ class Alignment:
         """P, (Ta, Te') with Te' = Te − first where the expert is cut. Made when asked for: the costs do not need it."""
         return self.solution.plan() if isinstance(self.solution, Scaled) else self.solution.plan[0]
 
+    def coherence(self) -> Coherence:
+        """How well the coupling keeps the order of time."""
+        if isinstance(self.solution, Scaled):
+            mean, best = self.solution.matches()
+        else:
+            plan = self.solution.plan[0].double().cpu()
+            mean = (plan @ torch.arange(plan.shape[1], dtype=torch.float64) / plan.sum(1)).numpy()
+            best = plan.argmax(1).numpy()
+        columns = (self.solution.kernel if isinstance(self.solution, Scaled) else self.solution.plan).shape[-1]
+        return temporal_coherence(mean, best, columns)
+
 
 def prepare(features: Tensor, metric: Metric) -> Tensor:
-    """Features whose squared Euclidean distance is the metric: 1 − cos(x, y) = ‖x̂ − ŷ‖² / 2 for unit vectors x̂, ŷ."""
+    """Features whose squared Euclidean distance is the metric: 1 − cos(x, y) = ‖x̂ − ŷ‖² / 2 for unit vectors x̂, ŷ.
+
+    The Euclidean distance is no squared one: `look_ahead_cost` takes its root.
+    """
     if metric == "cosine":
         unit: Tensor = features / torch.linalg.vector_norm(features, dim=-1, keepdim=True).clamp(min=1e-12)
         features = unit * 0.5**0.5
@@ -59,9 +74,12 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     return distances.clamp_(min=0.0)
 
 
-def look_ahead_cost(x: Tensor, y: Tensor, k: int) -> Tensor:
-    """C of METHOD section 2 for one pair, x (Ta, d), y (Te, d): for k > 0 the same distances again, shifted and clamped."""
+def look_ahead_cost(x: Tensor, y: Tensor, k: int, metric: Metric = "sqeuclidean") -> Tensor:
+    """C of METHOD section 2 for one pair of prepared features x (Ta, d), y (Te, d): for k > 0 the same distances again, shifted
+    and clamped."""
     distances = squared_distances(x, y)
+    if metric == "euclidean":
+        distances = distances.sqrt_()
     if k == 0:
         return distances
     cost, n, m = distances.clone(), max(len(x) - k, 0), max(len(y) - k, 0)
@@ -75,7 +93,7 @@ def look_ahead_cost(x: Tensor, y: Tensor, k: int) -> Tensor:
 def align(agent: Tensor, expert: Tensor, config: TransportConfig) -> Alignment:
     """Solve one pair of prepared feature sequences (Ta, d) and (Te, d). `config` must be resolved."""
     assert config.k is not None
-    return solve(look_ahead_cost(agent, expert, config.k), config)
+    return solve(look_ahead_cost(agent, expert, config.k, config.metric or "sqeuclidean"), config)
 
 
 def solve(cost: Tensor, config: TransportConfig) -> Alignment:

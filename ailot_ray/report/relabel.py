@@ -8,6 +8,7 @@ from ailot_ray.report.rows import LABELS
 
 _NONE = "–"
 _WIDTH = 34
+_SPACES = {"intent": "intents", "untrained": "intents before training"}
 
 
 def format_relabel_report(report: Mapping[str, Any]) -> str:
@@ -21,7 +22,7 @@ def format_relabel_report(report: Mapping[str, Any]) -> str:
     source = Path(str(data.get("source", _NONE))).name
     title = f"{report.get('task', _NONE)}  {source} ({digest})  {LABELS.get(method, method)}"
     lines = [title, *_contents(report), *_correlation(report), *_solves(report, method), *_rewards(report)]
-    lines += [*_isometry(report, method), *_duration(report)]
+    lines += [*_isometry(report, method), *_time(report, method), *_duration(report)]
     lines += [f"warning: {warning}" for warning in report.get("warnings") or ()]
     return "\n".join(lines)
 
@@ -92,8 +93,21 @@ def _isometry(report: Mapping[str, Any], method: str) -> list[str]:
     for space, by_horizon in spaces.items():
         horizons = sorted(by_horizon, key=int)
         text = ", ".join(f"{_number(by_horizon[steps])} up to {steps} steps" for steps in horizons)
-        lines.append(_line("intents" if space == "intent" else f"{space} states", text, 4))
+        lines.append(_line(_SPACES.get(space, f"{space} states"), text, 4))
     return lines
+
+
+def _time(report: Mapping[str, Any], method: str) -> list[str]:
+    coherence = _section(report, "coherence")
+    why = "no transport is solved" if method == "seabo" else ""
+    order = _number(coherence.get("correlation"), ".2f", why)
+    if coherence.get("backward") is not None:
+        order += f", {coherence['backward']:.0%} of the steps go back"
+    ahead = report.get("look_ahead_distance")
+    return [
+        _line("order of time in couplings", order),
+        _line("look-ahead distance", _number(ahead, ".2f") + (" of any two states'" if ahead is not None else "")),
+    ]
 
 
 def _duration(report: Mapping[str, Any]) -> list[str]:

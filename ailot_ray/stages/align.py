@@ -121,6 +121,7 @@ class PartSolver:
         found = []
         for number, expert in enumerate(self.experts):
             solved = align_pair(agent, expert, self.study.config.transport)
+            coherence = solved.coherence()
             found.append(
                 {
                     "trajectory": trajectory,
@@ -129,6 +130,8 @@ class PartSolver:
                     "error": solved.error,
                     "converged": solved.converged,
                     "iterations": solved.iterations,
+                    "coherence": coherence.correlation,
+                    "backward": coherence.backward,
                     "cost": solved.cost,
                 }
             )

@@ -29,22 +29,10 @@ OnPoint = Callable[[Sequence[int], dict[str, Any]], None]
 def pretrain(study: Study, seeds: Sequence[int], on_point: OnPoint | None = None) -> list[Artefact]:
     """Train the intents of `seeds`, or read back those that exist. `on_point` is told of each point of the curve on the way."""
     config = study.config.icvf
-    states = torch.from_numpy(study.dataset.observations)
-    mean, std = standardisation(states)
-    if not config.standardise:
-        mean, std = torch.zeros_like(mean), torch.ones_like(std)
-
-    def learner(missing: Sequence[int]) -> ICVF:
-        sampler = GoalSampler(
-            ((states - mean) / std).to(study.device),
-            ((torch.from_numpy(study.dataset.next_observations) - mean) / std).to(study.device),
-            torch.from_numpy(study.dataset.offsets),
-            torch.from_numpy(study.dataset.successor_known),
-        )
-        return ICVF(sampler, missing, config)
+    mean, std = _standardisation(study)
 
     def train(missing: Sequence[int], folders: list[Path]) -> None:
-        icvf = learner(missing)
+        icvf = _learner(study, missing, mean, std)
         label = f"intents {study.task.name} seeds {list(missing)}"
 
         def reached(point: dict[str, Any]) -> None:
@@ -58,6 +46,29 @@ def pretrain(study: Study, seeds: Sequence[int], on_point: OnPoint | None = None
 
     keys = {seed: study.intents_key(seed) for seed in seeds}
     return study.produce_members("intents", keys, train)
+
+
+def untrained_encoder(study: Study, seed: int) -> IntentEncoder:
+    """The encoder from which the seed's training starts: what trained intents are measured against."""
+    mean, std = _standardisation(study)
+    return IntentEncoder(_learner(study, [seed], mean, std).result(0), mean, std, study.device)
+
+
+def _standardisation(study: Study) -> tuple[Tensor, Tensor]:
+    """What the networks' states are reduced by, (o,) each; nothing where they are told so."""
+    mean, std = standardisation(torch.from_numpy(study.dataset.observations))
+    return (mean, std) if study.config.icvf.standardise else (torch.zeros_like(mean), torch.ones_like(std))
+
+
+def _learner(study: Study, seeds: Sequence[int], mean: Tensor, std: Tensor) -> ICVF:
+    dataset = study.dataset
+    sampler = GoalSampler(
+        ((torch.from_numpy(dataset.observations) - mean) / std).to(study.device),
+        ((torch.from_numpy(dataset.next_observations) - mean) / std).to(study.device),
+        torch.from_numpy(dataset.offsets),
+        torch.from_numpy(dataset.successor_known),
+    )
+    return ICVF(sampler, seeds, study.config.icvf)
 
 
 def load_encoder(artefact: Artefact, device: torch.device) -> IntentEncoder:

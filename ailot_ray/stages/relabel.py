@@ -6,22 +6,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from numpy.typing import NDArray
 
 from ailot_ray.errors import ConfigError
 from ailot_ray.files import replacing
-from ailot_ray.method.diagnostics import collapse_and_saturation, relabel_correlations, time_isometry
+from ailot_ray.method.diagnostics import collapse_and_saturation, look_ahead_distance, relabel_correlations, time_isometry
 from ailot_ray.method.reward import Rewards, rescale, rewards_from_costs
 from ailot_ray.stages.align import SOLVES, Features, align, load_costs
-from ailot_ray.stages.pretrain import pretrain
+from ailot_ray.stages.pretrain import load_encoder, pretrain, untrained_encoder
+from ailot_ray.stages.signs import HORIZONS, failure_signs
 from ailot_ray.stages.study import Study
 from ailot_ray.store import RUN, Artefact, read_json, write_json
 
 REWARDS, REPORT = "rewards.parquet", "report.json"
-HORIZONS = (10, 50)
-"""Steps within which time-isometry is measured."""
-MANY = 0.5
-"""Share of collapsed or saturated rewards above which the report warns."""
 
 
 def relabel(study: Study, seed: int) -> Artefact:
@@ -110,59 +108,46 @@ def _report(study: Study, seed: int, alignment: Artefact, rewards: Rewards) -> d
         "saturation_share": saturated,
         "cost_scale": rewards.scale,
         "reward": {name: float(getattr(rewards.squashed, name)()) for name in ("min", "mean", "max")},
-        "isometry": _isometry(study, seed),
+        "coherence": _coherence(solves, rewards.chosen, dataset.lengths),
+        **_of_spaces(study, seed),
         "short_trajectories": int((dataset.lengths <= (config.transport.k or 0)).sum()),
     }
-    return report | {"warnings": _warnings(study, report)}
+    return report | {"warnings": failure_signs(config, study.uses_intents, report)}
 
 
-def _isometry(study: Study, seed: int) -> dict[str, dict[str, float | None]]:
-    dataset = study.dataset
+def _coherence(
+    solves: pa.Table | None, chosen: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> dict[str, float | None] | None:
+    """Order of time in the couplings with each trajectory's chosen expert; the mean, a trajectory weighing by its length."""
+    if solves is None:
+        return None
+    experts = len(solves) // len(lengths)
+    taken = np.arange(len(lengths)) * experts + chosen
+    found: dict[str, float | None] = {}
+    for name, column in (("correlation", "coherence"), ("backward", "backward")):
+        values = solves[column].to_numpy()[taken]
+        known = ~np.isnan(values)
+        found[name] = float(np.average(values[known], weights=lengths[known])) if known.any() else None
+    return found
+
+
+def _of_spaces(study: Study, seed: int) -> dict[str, Any]:
+    """Time-isometry of raw states and, where intents are compared, of theirs and of an untrained encoder's; and how far away a
+    state k steps ahead is in the compared space."""
+    dataset, states = study.dataset, torch.from_numpy(study.dataset.observations)
     spaces = {"raw": dataset.observations}
+    compared = dataset.observations
     if study.uses_intents:
-        spaces["intent"] = Features(study, pretrain(study, [seed])[0]).space(dataset.observations).cpu().numpy()
-    return {
+        spaces["untrained"] = untrained_encoder(study, seed)(states).cpu().numpy()
+        spaces["intent"] = load_encoder(pretrain(study, [seed])[0], study.device)(states).cpu().numpy()
+        compared = spaces["intent"]
+    elif study.config.transport.space == "standardised":
+        compared = Features(study, None).space(dataset.observations).cpu().numpy()
+    isometry = {
         name: {
             str(horizon): time_isometry(features, dataset.offsets, horizon, np.random.default_rng(0)) for horizon in HORIZONS
         }
         for name, features in spaces.items()
     }
-
-
-def _warnings(study: Study, report: dict[str, Any]) -> list[str]:
-    """What the known failure signs say about these rewards, each with the setting to change (METHOD sections 1 to 3)."""
-    config, found = study.config, []
-    if report["collapse_share"] > MANY:
-        found.append(
-            f"{report['collapse_share']:.0%} of the rewards are near 0 (collapse): lower --reward.tau ({config.reward.tau:g})"
-            + (", or set --reward.scale median" if config.reward.scale == "none" else "")
-        )
-    if report["saturation_share"] > MANY:
-        found.append(
-            f"{report['saturation_share']:.0%} of the rewards are near alpha (saturation): raise --reward.tau "
-            f"({config.reward.tau:g})" + (", or set --reward.scale median" if config.reward.scale == "none" else "")
-        )
-    if report["unconverged"]:
-        found.append(
-            f"{report['unconverged']} of {report['solves']} solves did not reach a marginal error of "
-            f"{config.transport.tolerance:g} (worst {report['marginal_error']['worst']:.2g}): raise --transport.max-iterations "
-            f"({config.transport.max_iterations}) or --transport.epsilon ({config.transport.epsilon:g})"
-        )
-    if report["short_trajectories"]:
-        found.append(
-            f"{report['short_trajectories']} trajectories are no longer than --transport.k {config.transport.k}: their "
-            "look-ahead is their last state"
-        )
-    isometry = report["isometry"]
-    if study.uses_intents:
-        worse = [
-            h
-            for h in map(str, HORIZONS)
-            if isometry["intent"][h] is not None and isometry["intent"][h] < (isometry["raw"][h] or 0.0)
-        ]
-        if worse:
-            found.append(
-                f"within {' and '.join(worse)} steps, distances of intents follow time less well than distances of raw states "
-                "do: train the intents longer with --icvf.steps"
-            )
-    return found
+    ahead = look_ahead_distance(compared, dataset.offsets, study.config.transport.k or 0, np.random.default_rng(0))
+    return {"isometry": isometry, "look_ahead_distance": ahead}

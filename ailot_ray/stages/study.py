@@ -41,7 +41,7 @@ class Study:
 
     def sibling(self, config: Config) -> "Study":
         """A study of another configuration, which shares this one's dataset where it is of the same file."""
-        same = ("task", "data", "data_dir")
+        same = ("task", "data", "data_dir", "data_from")
         if any(getattr(config, name) != getattr(self.config, name) for name in same):
             return Study.open(config, self.store)
         return Study(resolve(config), self.task, self.dataset, self.store, set_up_torch(config.device))

@@ -8,7 +8,7 @@ from ailot_ray.data import builtin, experts
 from ailot_ray.data.builtin import builtin_expert, read_builtin, write_builtin
 from ailot_ray.data.d4rl import read_d4rl
 from ailot_ray.data.experts import choose_experts
-from ailot_ray.errors import DataError
+from ailot_ray.errors import ConfigError, DataError
 from ailot_ray.tasks import get_task
 
 from .synthetic import ANTMAZE, HOPPER, Arrays, episodes, shared, write_hdf5
@@ -60,6 +60,21 @@ def test_expert_file(tmp_path: Path) -> None:
     assert [expert.origin[-1] for expert in chosen] == ["0", "1"] and chosen[0].true_return is None
 
 
+def test_experts_of_a_return_level(tmp_path: Path) -> None:
+    data = read_d4rl(write_hdf5(tmp_path / "a.hdf5", with_returns([1, 5, 4, -2, 3])), HOPPER, substituted=False)
+
+    def returns(**settings: object) -> list[float | None]:
+        return [expert.true_return for expert in choose_experts(config(**settings), data)]
+
+    assert [returns(expert_quantile=quantile) for quantile in (1.0, 0.75, 0.5, 0.25, 0.0)] == [[5], [4], [3], [1], [-2]]
+    assert returns(expert_quantile=0.5, experts=2) == [3, 1]
+    assert returns(expert_quantile=0.0, experts=2) == [1, -2]  # as far down as leaves two
+    path = write_hdf5(tmp_path / "e.hdf5", with_returns([1, 4, 2]))
+    assert returns(expert=path, expert_quantile=0.5) == [2]
+    with pytest.raises(ConfigError, match=r"--expert-quantile is 1.5, but it must be between 0 and 1"):
+        config(expert_quantile=1.5)
+
+
 def test_unusable_experts(tmp_path: Path) -> None:
     data = read_d4rl(write_hdf5(tmp_path / "a.hdf5", with_returns([9]), without=["rewards"]), HOPPER, substituted=False)
     with pytest.raises(DataError, match=r"a\.hdf5 has no rewards to choose an expert by; .*--expert"):
@@ -85,6 +100,8 @@ def test_builtin_expert_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         f"{builtin.SOURCE}, trajectory 1",
         f"{builtin.SOURCE}, trajectory 2",
     ]
+    (median,) = choose_experts(config(task="hopper-builtin", expert_quantile=0.5), data)
+    assert median.origin == f"{builtin.SOURCE}, trajectory 2"
     path = write_hdf5(tmp_path / "e.hdf5", with_returns([1, 4]))
     assert choose_experts(config(task="hopper-builtin", expert=path), data)[0].true_return == 4
 

@@ -33,6 +33,17 @@ def test_missing_file_names_every_way_out(tmp_path: Path) -> None:
         load_dataset(Config(task="hopper-large"))
 
 
+def test_a_folder_of_stand_ins(tmp_path: Path) -> None:
+    file = write_hdf5(tmp_path / "hopper-medium.hdf5", episodes([4, 3], ["terminal", "terminal"]))
+    data = load_dataset(Config(task=HOPPER.name, data_from=tmp_path))
+    assert (data.source, data.substituted, len(data)) == (str(file), True, 7)
+    other = write_hdf5(tmp_path / "other.hdf5", episodes([6], ["terminal"]))
+    assert load_dataset(Config(task=HOPPER.name, data_from=tmp_path, data=other)).source == str(other)
+    assert load_dataset(Config(task="hopper-builtin", data_from=tmp_path)).source == "built-in"
+    with pytest.raises(DataError, match=r"walker2d-medium.hdf5 is missing: --data-from needs a file of that name"):
+        load_dataset(Config(task="walker2d-medium-v2", data_from=tmp_path))
+
+
 def test_sidecar_must_match(tmp_path: Path) -> None:
     assert HOPPER.file_name is not None
     path = write_hdf5(tmp_path / HOPPER.file_name, episodes([4], ["terminal"]))

@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
-from ailot_ray.method.diagnostics import collapse_and_saturation, rank_correlation, relabel_correlations, time_isometry
+from ailot_ray.method.diagnostics import (
+    Coherence,
+    collapse_and_saturation,
+    look_ahead_distance,
+    rank_correlation,
+    relabel_correlations,
+    temporal_coherence,
+    time_isometry,
+)
 
 
 def generator() -> np.random.Generator:
@@ -89,3 +99,50 @@ def test_relabel_correlations_of_constant_rewards_are_none() -> None:
     offsets = np.array([0, 3, 6, 9])
     found = relabel_correlations(np.ones(9), np.arange(9.0), offsets)
     assert found == {"return": None, "mean_reward_per_step": None, "length_control": None}
+
+
+def coherence_of(plan: NDArray[np.float64]) -> Coherence:
+    mean = plan @ np.arange(plan.shape[1]) / plan.sum(1)
+    return temporal_coherence(mean, plan.argmax(1), plan.shape[1])
+
+
+def test_coherence_of_extreme_couplings() -> None:
+    diagonal = np.eye(9) / 9
+    assert coherence_of(diagonal) == Coherence(1.0, 0.0)
+    assert coherence_of(diagonal[::-1]) == Coherence(-1.0, 1.0)
+    assert coherence_of(np.full((9, 5), 1 / 45)).correlation == pytest.approx(0.0)
+    swings = np.zeros((8, 4))
+    swings[np.arange(8), [0, 1, 0, 1, 2, 3, 2, 3]] = 1 / 8
+    assert coherence_of(swings).backward == pytest.approx(2 / 7)
+
+
+def test_coherence_is_spearmans_over_the_matches() -> None:
+    """The same from a large sample of matches drawn from the coupling, whatever the lengths."""
+    rng = generator()
+    plan = np.exp(-np.square(np.arange(30)[:, None] / 30 - np.arange(20) / 20) / 0.1) * rng.uniform(0.5, 1.5, (30, 20))
+    for _ in range(200):  # uniform marginals
+        plan /= 30 * plan.sum(1, keepdims=True)
+        plan /= 20 * plan.sum(0)
+    i, j = np.unravel_index(rng.choice(plan.size, 200_000, p=plan.ravel() / plan.sum()), plan.shape)
+    assert coherence_of(plan).correlation == pytest.approx(spearmanr(i, j).statistic, abs=0.01)
+
+
+def test_coherence_of_single_steps_is_unknown() -> None:
+    single = temporal_coherence(np.zeros(1), np.zeros(1, int), 7)
+    assert np.isnan(single.correlation) and np.isnan(single.backward)
+    narrow = temporal_coherence(np.zeros(4), np.zeros(4, int), 1)
+    assert np.isnan(narrow.correlation) and narrow.backward == 0.0
+
+
+def test_look_ahead_distance() -> None:
+    noise = generator().normal(size=(3000, 4))
+    offsets = np.array([0, 1000, 2000, 3000])
+    assert look_ahead_distance(noise, offsets, 3, generator()) == pytest.approx(1.0, abs=0.05)
+    line = np.tile(np.arange(1000.0), 3)[:, None]
+    near, far = (look_ahead_distance(line, offsets, k, generator()) for k in (1, 400))
+    assert near == pytest.approx(6 / 1000**2, rel=0.1)  # E (u − t)² = n²/6
+    assert far is not None and far > 0.9
+    for k in (0, 1000):
+        assert look_ahead_distance(line, offsets, k, generator()) is None
+    assert look_ahead_distance(np.ones((3000, 2)), offsets, 1, generator()) is None
+    assert look_ahead_distance(np.ones((3, 2)), np.arange(4), 1, generator()) is None

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from ailot_ray.config import Solver, Start, TransportConfig
+from ailot_ray.method.diagnostics import temporal_coherence
 from ailot_ray.method.transport import Alignment, absolute_epsilon, align, look_ahead_cost, prepare, solve, squared_distances
 
 Matrix = NDArray[np.float64]
@@ -85,6 +86,20 @@ def test_cosine_metric_is_one_minus_the_cosine() -> None:
             assert cost[i, j].item() == pytest.approx(1 - cosine.item(), abs=1e-9)
     assert prepare(x, "sqeuclidean") is x
     assert prepare(torch.zeros(2, 3), "cosine").eq(0).all()
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_the_euclidean_metric_is_the_root_of_each_term(k: int) -> None:
+    cost = look_ahead_cost(prepare(AGENT, "euclidean"), prepare(EXPERT, "euclidean"), k, "euclidean")
+    x, y = AGENT.numpy(), EXPERT.numpy()
+    expected = ot.dist(x, y, "euclidean")
+    if k:
+        ahead = [z[np.minimum(np.arange(len(z)) + k, len(z) - 1)] for z in (x, y)]
+        expected = expected + ot.dist(ahead[0], ahead[1], "euclidean")
+    np.testing.assert_allclose(cost.numpy(), expected, rtol=1e-7, atol=1e-7)
+    config = replace(CONFIG, metric="euclidean", k=k)
+    np.testing.assert_allclose(align(AGENT, EXPERT, config).cost, solve(cost, config).cost)
+    assert not np.allclose(align(AGENT, EXPERT, config).cost, align(AGENT, EXPERT, replace(config, metric="sqeuclidean")).cost)
 
 
 def expected_costs(cost: Matrix, start: str, relative: float) -> tuple[Matrix, int]:
@@ -220,3 +235,15 @@ def test_features_on_a_gpu(solver: Solver) -> None:
     config = replace(CONFIG, solver=solver, start="mask", k=2)
     found, expected = align(AGENT.cuda(), EXPERT.cuda(), config), align(AGENT, EXPERT, config)
     np.testing.assert_allclose(found.cost, expected.cost, rtol=1e-4, atol=1e-4 * expected.cost.mean())
+
+
+@pytest.mark.parametrize("solver", ["sinkhorn", "pot", "exact"])
+def test_coherence_is_that_of_the_plan(solver: Solver) -> None:
+    config = replace(CONFIG, solver=solver, tolerance=1e-4, k=2)
+    found = align(AGENT.float(), EXPERT.float(), config)
+    plan = found.plan.double().numpy()
+    mean = plan @ np.arange(12) / plan.sum(1)
+    expected = temporal_coherence(mean, plan.argmax(1), 12)
+    assert found.coherence().correlation == pytest.approx(expected.correlation, abs=1e-5)
+    assert found.coherence().backward == expected.backward
+    assert align(AGENT.float(), AGENT.float(), replace(config, epsilon=1e-3)).coherence().correlation > 0.99
