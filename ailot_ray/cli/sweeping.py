@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from ailot_ray import cluster
+from ailot_ray.cli.comparing import compare_rewards
 from ailot_ray.cli.running import run_command
 from ailot_ray.cli.showing import show_results
 from ailot_ray.cluster.options import ClusterOptions
@@ -18,6 +19,7 @@ from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig
 from ailot_ray.errors import ConfigError
 from ailot_ray.report.results import load_trials
 from ailot_ray.store import write_json
+from ailot_ray.tasks import get_task
 
 SMOKE = Config(
     task="hopper-builtin",
@@ -40,6 +42,8 @@ class Sweeping:
     """Seeds of every trial; a trial's score is their mean."""
     store: Path = Path("store")
     """Folder of artefacts, shared by all nodes. What is finished there is read back; what was killed goes on."""
+    tasks: tuple[str, ...] = ()
+    """Ask the question on each of these tasks, in place of the sweep's own; with --data-from, on stand-ins of them."""
     scheduler: Literal["fifo", "asha"] = "fifo"
     """asha stops trials whose mean score is behind at the same number of gradient steps."""
     samples: int = 20
@@ -48,16 +52,29 @@ class Sweeping:
     """Also log to Weights & Biases."""
     smoke: bool = False
     """A small sweep on the built-in data in place of this one: does everything run?"""
+    rewards_only: bool = False
+    """Compare the rewards of the trials without training a policy: how they rank trajectories, and what their signs say."""
     dry_run: bool = False
     """Print what would be done, what is done already, and how long the rest may take."""
     json: bool = False
     """End with one JSON object on the last line of standard output."""
 
-    def execute(self) -> dict[str, Any]:
+    def wanted(self) -> Sweep:
+        """The sweep under these flags. Raises ConfigError for a task that is unknown."""
         wanted = replace(self.sweep, base=self.config, seeds=self.seeds, scheduler=self.scheduler, samples=self.samples)
+        if self.tasks:
+            for name in self.tasks:
+                get_task(name)
+            wanted = replace(wanted, grid={"task": self.tasks} | {k: v for k, v in wanted.grid.items() if k != "task"})
         if self.smoke:
             wanted = replace(wanted, name=f"{wanted.name}-smoke", base=replace(SMOKE, device=self.config.device), samples=3)
             wanted = replace(wanted, seeds=self.seeds[:1], grid=self.smoke_grid)
+        return wanted
+
+    def execute(self) -> dict[str, Any]:
+        wanted = self.wanted()
+        if self.rewards_only and not self.dry_run:
+            return compare_rewards(wanted, self.store, self.cluster)
         ahead = plan(wanted, self.store)
         print(ahead.format(self.cluster.workers or (1 if self.cluster.address else os.cpu_count() or 1)), flush=True)
         counts = {kind: {"distinct": len(steps), "to_do": len(ahead.missing(kind))} for kind, steps in ahead.steps.items()}

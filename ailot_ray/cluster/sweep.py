@@ -53,6 +53,8 @@ class Sweep:
     base: Config = field(default_factory=Config)
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Values of each path; every combination is a trial."""
+    cases: Sequence[Mapping[str, Any]] = ({},)
+    """Settings that belong together, where a grid would be too much; each is combined with the whole grid."""
     space: Mapping[str, Between | Sequence[Any]] = field(default_factory=dict)
     """Ranges and choices that a search draws `samples` trials from, in place of a grid."""
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -63,8 +65,10 @@ class Sweep:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.name):
             raise ConfigError(f"a sweep's name may have letters, digits, dots, dashes and underscores, not {self.name!r}")
-        if bool(self.grid) and bool(self.space):
+        if self.space and (self.grid or any(self.cases)):
             raise ConfigError(f"sweep {self.name} has both a grid and a search space: choose one")
+        if not self.cases:
+            raise ConfigError(f"sweep {self.name} has no case to try")
         empty = [path for path, values in self.grid.items() if not values]
         if empty:
             raise ConfigError(f"sweep {self.name}: the grid has no value of {empty[0]}")
@@ -74,8 +78,16 @@ class Sweep:
             raise ConfigError(f"--samples is {self.samples}, but it must be 1 or more")
 
     def settings(self) -> list[dict[str, Any]]:
-        """The grid's combinations, each a mapping of paths to values, in the order in which they are run."""
-        return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
+        """The grid's combinations with each case, mappings of paths to values, in the order in which they are run.
+
+        A case's own value takes the place of the grid's, and the grid's other values of it do not make the same trial twice.
+        """
+        combined = [
+            dict(zip(self.grid, values, strict=True)) | dict(case)
+            for values in itertools.product(*self.grid.values())
+            for case in self.cases
+        ]
+        return [settings for i, settings in enumerate(combined) if settings not in combined[:i]]
 
     def config(self, settings: Mapping[str, Any]) -> Config:
         """The configuration of one trial. Raises ConfigError for an unknown path or a value that cannot be."""

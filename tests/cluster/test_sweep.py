@@ -32,6 +32,17 @@ def test_a_grid_is_every_combination_in_order() -> None:
     assert Sweep("s").settings() == [{}]
 
 
+def test_cases_are_combined_with_the_grid() -> None:
+    cases = ({"transport.space": "raw"}, {"method": "otr", "reward.tau": 9.0})
+    sweep = Sweep("s", grid={"reward.tau": (0.1, 2.0)}, cases=cases)
+    assert sweep.settings() == [
+        {"reward.tau": 0.1, "transport.space": "raw"},
+        {"reward.tau": 9.0, "method": "otr"},
+        {"reward.tau": 2.0, "transport.space": "raw"},
+    ]
+    assert Sweep("s", cases=cases).settings() == list(cases)
+
+
 def test_a_trials_configuration_is_the_base_with_its_settings() -> None:
     base = Config(icvf=ICVFConfig(steps=7))
     config = Sweep("s", base).config({"reward.tau": 0.25, "reward.alpha": 3.0, "method": "otr"})
@@ -129,6 +140,8 @@ def test_a_search_is_planned_by_its_base(tmp_path: Path) -> None:
 
 BAD_SWEEPS: dict[str, tuple[dict[str, Any], str]] = {
     "grid and space": ({"grid": GRID, "space": {"reward.tau": (1.0,)}}, "sweep s has both a grid and a search space"),
+    "cases and space": ({"cases": ({"method": "otr"},), "space": {"reward.tau": (1.0,)}}, "has both a grid and a search space"),
+    "no case": ({"cases": ()}, "sweep s has no case"),
     "no value": ({"grid": {"reward.alpha": (1.0,), "reward.tau": ()}}, "the grid has no value of reward.tau"),
     "seed twice": ({"seeds": (0, 1, 0)}, "--seeds 0 1 0 must be one or more different numbers"),
     "no seed": ({"seeds": ()}, "--seeds  must be one or more"),

@@ -1,0 +1,82 @@
+"""A sweep's trials compared by their rewards alone: what an alignment says before any policy is trained."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ailot_ray.cli.jobs import perform_all
+from ailot_ray.cluster.options import ClusterOptions
+from ailot_ray.cluster.sweep import Sweep
+from ailot_ray.errors import AilotError, ConfigError
+from ailot_ray.report.layout import NONE, Style, table
+from ailot_ray.stages import Study, load_report
+from ailot_ray.store import Store
+
+MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
+    "ρ of return": (("rank_correlation", "return"), ".2f"),
+    "ρ per step": (("rank_correlation", "mean_reward_per_step"), ".2f"),
+    "order of time": (("coherence", "correlation"), ".2f"),
+    "steps back": (("coherence", "backward"), ".0%"),
+    "look-ahead distance": (("look_ahead_distance",), ".2f"),
+    "isometry, 50 steps": (("isometry", "intent", "50"), ".2f"),
+    "collapsed": (("collapse_share",), ".1%"),
+    "saturated": (("saturation_share",), ".1%"),
+    "ms a trajectory": (("seconds_per_trajectory",), ".0f"),
+}
+"""Columns of the comparison: where a relabel report has the number, and its form."""
+
+
+def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: Style = "text") -> dict[str, Any]:
+    """Relabel for every trial of a grid, and print the reports' measures, the mean over seeds, one line a trial.
+
+    A trial that cannot be relabelled stands with the reason. Raises ConfigError for a search, whose trials are not known.
+    """
+    if sweep.space:
+        raise ConfigError(f"sweep {sweep.name} is a search: there is no list of trials whose rewards could be compared")
+    lines, found = [], []
+    study: Study | None = None
+    for settings in sweep.settings():
+        config = sweep.config(settings)
+        label = " ".join(f"{path}={value}" for path, value in settings.items()) or config.method
+        if config.method in ("bc", "iql"):
+            continue
+        try:
+            perform_all("relabel", config, [config.method], sweep.seeds, store, options)
+            study = study.sibling(config) if study else Study.open(config, Store(store))
+            reports = [load_report(study, seed) for seed in (sweep.seeds if study.uses_intents else sweep.seeds[:1])]
+        except AilotError as error:
+            lines.append([label, *[NONE] * len(MEASURES), str(error)])
+            found.append({"settings": dict(settings), "failure": str(error)})
+            continue
+        measures = {
+            name: [value for report in reports if (value := _at(report, path)) is not None]
+            for name, (path, _) in MEASURES.items()
+        }
+        worst = max(report["unconverged"] for report in reports)
+        lines.append(
+            [
+                label,
+                *(_text(values, MEASURES[name][1]) for name, values in measures.items()),
+                f"{worst} unsolved" if worst else "",
+            ]
+        )
+        found.append({"settings": dict(settings), "measures": measures, "warnings": [report["warnings"] for report in reports]})
+    print(table(["", *MEASURES, ""], lines, (True, *[False] * len(MEASURES), True), style))
+    return {"trials": found}
+
+
+def _at(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
+    value: Any = report
+    for name in path:
+        value = None if value is None else value.get(name)
+    return None if value is None else float(value) * (1000.0 if path[-1] == "seconds_per_trajectory" else 1.0)
+
+
+def _text(values: Sequence[float], form: str) -> str:
+    """The mean, and the range where seeds differ."""
+    if not values:
+        return NONE
+    low, mean, high = (format(value, form) for value in (min(values), float(np.mean(values)), max(values)))
+    return mean if low == high else f"{mean} ({low} to {high})"

@@ -1,0 +1,74 @@
+"""The paper's table: every task of a domain, every method, ours beside the published scores.
+
+    python experiments/paper_table.py --domain locomotion --dry-run              # what there is to do, and how long it may take
+    python experiments/paper_table.py --domain locomotion --data-dir /data       # D4RL's own files, on this machine
+    python experiments/paper_table.py --domain antmaze --address auto --gpus-per-worker 0.25 --store /mnt/ailot/store
+    python experiments/paper_table.py --domain locomotion --data-from DIR        # stand-ins, hopper-medium.hdf5: starred
+
+What is in the store is read back, so the same command goes on where it was stopped. A task whose file is missing is told with
+the command that fetches it, stands in the table with its published scores alone, and the rest goes on.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ailot_ray import AilotError, Config
+from ailot_ray.cli.running import run_command
+from ailot_ray.cli.sweeping import Sweeping
+from ailot_ray.cluster import Sweep, plan
+from ailot_ray.config import Method
+from ailot_ray.data import load_dataset
+from ailot_ray.report.comparison import comparison_table
+from ailot_ray.report.layout import Style
+from ailot_ray.report.results import load_trials, tabulate
+from ailot_ray.report.rows import results_table
+from ailot_ray.tasks import TASKS, Domain
+
+SWEEP = Sweep("paper", Config(), seeds=(0, 1, 2, 3, 4))
+
+
+@dataclass(frozen=True)
+class PaperTable(Sweeping):
+    """The whole table of a domain on D4RL's own files."""
+
+    domain: Domain = "locomotion"
+    """locomotion, antmaze, or adroit."""
+    methods: tuple[Method, ...] = ("ailot", "otr", "seabo", "iql", "bc")
+    """Methods to run."""
+    style: Style = "text"
+    """text for the terminal, markdown, csv, or latex (booktabs)."""
+
+    def execute(self) -> dict[str, Any]:
+        if self.smoke:
+            small = replace(self.sweep, cases=tuple({"method": method} for method in self.methods))
+            return replace(self, sweep=small).swept()
+        wanted = self.tasks or tuple(task.name for task in TASKS.values() if task.domain == self.domain and task.published)
+        there = tuple(name for name in wanted if self.readable(name))
+        if not there:
+            raise AilotError(f"no file of {self.domain} is there: fetch them as told above, or use --data-from DIR")
+        grid = {"task": there, "method": self.methods}
+        asked = replace(self, tasks=(), sweep=replace(self.sweep, name=f"paper-{self.domain}", grid=grid))
+        try:
+            return asked.swept()
+        finally:  # trials that failed leave gaps
+            if not self.dry_run:
+                ours = {step.digest for step in plan(asked.wanted(), self.store).steps["scores"]}
+                rows = results_table(tabulate([trial for trial in load_trials(self.store) if trial.digest in ours]))
+                print("\n" + comparison_table(rows, self.style, wanted))
+
+    def swept(self) -> dict[str, Any]:
+        return Sweeping.execute(self)
+
+    def readable(self, task: str) -> bool:
+        try:
+            load_dataset(replace(self.config, task=task))
+        except AilotError as error:
+            print(f"left out: {task}: {error}", file=sys.stderr)
+            return False
+        return True
+
+
+if __name__ == "__main__":
+    default = PaperTable(SWEEP, {}, SWEEP.base, seeds=SWEEP.seeds)
+    sys.exit(run_command(PaperTable, f"python {sys.argv[0]}", "The paper's table.", sys.argv[1:], default))

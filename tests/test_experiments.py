@@ -1,0 +1,147 @@
+"""The questions in `experiments/`: each plans on a given folder of data, and compares rewards without a policy."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from cli.conftest import ENDS, LENGTHS, TINY
+from data.synthetic import episodes, write_hdf5
+
+from ailot_ray.cli.running import run_command
+from ailot_ray.cli.sweeping import sweep_main
+from ailot_ray.progress import silence
+from ailot_ray.tasks import get_task
+
+FOLDER = Path(__file__).parents[1] / "experiments"
+SWEEPS = {
+    "search": 1,
+    "sweep_alpha": 8,
+    "sweep_cost": 8,
+    "sweep_experts": 7,
+    "sweep_k": 10,
+    "sweep_methods": 6,
+    "sweep_scale": 24,
+    "sweep_space": 4,
+    "sweep_tau": 5,
+}
+"""Trials of each; a search is planned by its base."""
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where tyro looks for the descriptions of its flags
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Tiny stand-ins for the tasks that the sweeps ask about."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("hopper-medium", "hopper-medium-replay", "halfcheetah-medium", "walker2d-medium", "antmaze-large-diverse"):
+        task = get_task(f"{name}-v0" if name.startswith("antmaze") else f"{name}-v2")
+        write_hdf5(folder / f"{name}.hdf5", episodes(LENGTHS, ENDS, task))
+    return folder
+
+
+Sweep = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def sweep(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Sweep:
+    """Run a sweep's program on the stand-ins; returns what it says as JSON."""
+
+    def run(name: str, *arguments: str) -> dict[str, Any]:
+        silence()
+        given = ["--data-from", str(data), "--store", str(tmp_path / "store"), "--json", *TINY, *arguments]
+        status = sweep_main(load(name).SWEEP, arguments=given)
+        silence(False)
+        captured = capsys.readouterr()
+        assert status == 0, captured.err
+        found: dict[str, Any] = json.loads(captured.out.splitlines()[-1]) | {"text": captured.out}
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_says_what_it_would_do(name: str, sweep: Sweep) -> None:
+    found = sweep(name, "--dry-run", "--seeds", "0")
+    assert found["plan"]["scores"] == {"distinct": SWEEPS[name], "to_do": SWEEPS[name]}
+
+
+def test_every_sweep_is_tried() -> None:
+    named = {path.stem for path in FOLDER.glob("*.py") if "SWEEP = " in path.read_text()} - {"paper_table"}
+    assert named == set(SWEEPS)
+
+
+def test_a_question_may_be_asked_on_other_tasks(sweep: Sweep) -> None:
+    found = sweep("sweep_k", "--dry-run", "--seeds", "0", "1", "--tasks", "hopper-medium-v2")
+    assert found["plan"]["alignment"]["distinct"] == 5 * 2
+    found = sweep("sweep_tau", "--dry-run", "--seeds", "0", "--tasks", "hopper-medium-v2", "halfcheetah-medium-v2")
+    assert found["plan"]["scores"]["distinct"] == 5 * 2
+
+
+def test_rewards_are_compared_without_a_policy(sweep: Sweep, tmp_path: Path) -> None:
+    found = sweep("sweep_space", "--rewards-only", "--seeds", "0", "1", "--tasks", "hopper-medium-v2")
+    assert [trial["settings"]["transport.space"] for trial in found["trials"]] == ["raw", "standardised", "intent", "intent"]
+    raw, _, untrained, trained = found["trials"]
+    assert len(raw["measures"]["order of time"]) == 1 and len(trained["measures"]["order of time"]) == 2
+    assert raw["measures"]["isometry, 50 steps"] == [] and len(untrained["measures"]["isometry, 50 steps"]) == 2
+    assert any("--icvf.steps (0)" in warning for warning in untrained["warnings"][0])
+    assert not (tmp_path / "store" / "policies").exists()
+    assert "order of time" in found["text"] and "transport.space=standardised" in found["text"]
+
+
+def test_a_trial_that_cannot_be_relabelled_stands_with_its_reason(sweep: Sweep, tmp_path: Path) -> None:
+    """An expert of 9 steps is too short for a look-ahead of 10."""
+    expert = write_hdf5(tmp_path / "expert.hdf5", episodes([9], ["timeout"], seed=5))
+    found = sweep("sweep_k", "--rewards-only", "--seeds", "0", "--tasks", "hopper-medium-v2", "--expert", str(expert))
+    failed = {trial["settings"]["transport.k"]: trial["failure"] for trial in found["trials"] if "failure" in trial}
+    assert list(failed) == [10] and "looks beyond the end of an expert trajectory" in failed[10]
+    assert len(found["trials"]) == 5 and failed[10] in found["text"]
+
+
+def test_the_papers_table_goes_on_without_missing_files(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = load("paper_table")
+    default = module.PaperTable(module.SWEEP, {}, module.SWEEP.base, seeds=(0, 1))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        given = ["--store", str(tmp_path / "store"), *TINY, *arguments]
+        status = run_command(module.PaperTable, "paper_table", "", given, default)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    status, out, err = run("--dry-run", "--data-from", str(data), "--domain", "locomotion")
+    assert status == 0 and err.count("left out: ") == 5  # of nine tasks four have a stand-in
+    assert "sweep paper-locomotion: 20 trials of 2 seeds" in out and "pretrainings" in out
+    status, out, err = run("--dry-run", "--data-dir", str(data), "--domain", "adroit")
+    assert status == 1 and "data fetch --task pen-human-v0" in err and "no file of adroit is there" in err
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_the_papers_table_stars_stand_ins(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = load("paper_table")
+    default = module.PaperTable(module.SWEEP, {}, module.SWEEP.base, seeds=(0,))
+    given = [
+        "--data-from",
+        str(data),
+        "--store",
+        str(tmp_path / "store"),
+        "--tasks",
+        "hopper-medium-v2",
+        "walker2d-medium-expert-v2",
+    ]
+    assert run_command(module.PaperTable, "paper_table", "", [*given, *TINY, "--methods", "bc", "otr"], default) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    table = {line[0]: line for line in lines if line and line[0] in ("hopper-medium-v2", "walker2d-medium-expert-v2")}
+    assert table["hopper-medium-v2"][1] == "*" and table["walker2d-medium-expert-v2"][-3:] == ["109.6", "109.3", "110.5"]
