@@ -9,6 +9,7 @@ import tyro
 from ailot_ray.cli.collecting import Collect, Register
 from ailot_ray.cli.doctor import Doctor
 from ailot_ray.cli.running import run_command
+from ailot_ray.cli.settings import Settings
 from ailot_ray.cli.showing import Export, Fetch, Inspect, Results, Tasks
 from ailot_ray.cli.verbs import Evaluate, Pretrain, Relabel, Run, Train
 
@@ -29,6 +30,7 @@ Verb = (
     | Annotated[Evaluate, _sub("evaluate")]
     | Annotated[Run, _sub("run")]
     | Annotated[Results, _sub("results")]
+    | Annotated[Settings, _sub("settings")]
     | Annotated[Doctor, _sub("doctor")]
 )
 ABOUT = "Offline imitation learning by optimal transport between intents: from a dataset without rewards to a policy."

@@ -40,6 +40,7 @@ class ICVFConfig:
     steps: int = 250_000
     """Gradient steps. 0 keeps the untrained encoder."""
     batch_size: int = 256
+    """Transitions of a gradient step."""
     width: int = 256
     """Width of φ, ψ and T, and so the dimension of an intent."""
     layer_norm: bool = True
@@ -47,9 +48,13 @@ class ICVFConfig:
     standardise: bool = True
     """Give the networks states of zero mean and unit variance over the dataset."""
     learning_rate: float = 3e-4
+    """Of Adam."""
     discount: float = 0.99
+    """γ."""
     polyak: float = 0.005
+    """Rate at which the target networks follow."""
     expectile: float = 0.9
+    """Weight of transitions that the intent explains, against 1 minus it for the others."""
     goal_current: float = 0.2
     """Share of goals that are the current state."""
     goal_trajectory: float = 0.5
@@ -89,6 +94,7 @@ class TransportConfig:
     tolerance: float = 1e-3
     """L1 error of the marginals at which a solve has converged."""
     max_iterations: int = 5000
+    """Iterations after which a solve is given up, and counted."""
 
     def __post_init__(self) -> None:
         _require(self.k is None or self.k >= 0, "transport.k", self.k, "0 or more")
@@ -102,7 +108,9 @@ class RewardConfig:
     """From per-step cost to reward: α·exp(−τ·cost/s), then the domain's rescaling."""
 
     alpha: float | None = None
+    """α, the reward of a cost of 0."""
     tau: float | None = None
+    """τ: how fast the reward falls with the cost."""
     scale: Literal["median", "none"] | None = None
     """s: the dataset's median cost, or 1."""
     rescale: bool | None = None
@@ -122,11 +130,17 @@ class IQLConfig:
     steps: int = 1_000_000
     """Gradient steps."""
     batch_size: int = 256
+    """Transitions of a gradient step."""
     width: int = 256
+    """Units of each of the two hidden layers."""
     learning_rate: float = 3e-4
+    """Of Adam; the actor's decays by a cosine."""
     discount: float = 0.99
+    """γ."""
     polyak: float = 0.005
+    """Rate at which the target critics follow."""
     expectile: float | None = None
+    """Of the value function: 0.5 is the mean, near 1 the best action in the data."""
     temperature: float | None = None
     """Inverse temperature of the advantage weights exp(temperature · advantage)."""
     max_weight: float = 100.0
@@ -184,6 +198,7 @@ class Config:
     expert_quantile: float = 1.0
     """Their place among the trajectories by return: 1 takes the best, 0.5 those from the median down, 0 the worst."""
     method: Method = "ailot"
+    """Where the rewards come from: the method, a baseline, nowhere (bc), or the dataset itself (iql)."""
     device: str = "auto"
     """cpu, cuda, cuda:N, or auto."""
     icvf: ICVFConfig = field(default_factory=ICVFConfig)
