@@ -112,7 +112,7 @@ class _Table:
             return {}
         bounds = {}
         for key, value in (("action_low", low), ("action_high", high)):
-            numbers = value if isinstance(value, list) else [value] * size
+            numbers: list[Any] = value if isinstance(value, list) else [value] * size
             if len(numbers) != size or not all(_is_number(number) for number in numbers):
                 self._refuse(key, f"must be a number, or a list of {size}, beside the other bound")
             bounds[key] = tuple(float(number) for number in numbers)

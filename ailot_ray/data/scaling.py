@@ -11,7 +11,7 @@ def to_unit(actions: NDArray[np.float32], task: Task) -> NDArray[np.float32]:
     if task.action_low is None or task.action_high is None:
         return actions
     low, high = np.array(task.action_low), np.array(task.action_high)
-    return (2.0 * (actions - low) / (high - low) - 1.0).astype(np.float32)
+    return np.asarray(2.0 * (actions - low) / (high - low) - 1.0, np.float32)
 
 
 def from_unit(actions: NDArray[np.float32], task: Task) -> NDArray[np.float32]:
@@ -19,4 +19,4 @@ def from_unit(actions: NDArray[np.float32], task: Task) -> NDArray[np.float32]:
     if task.action_low is None or task.action_high is None:
         return actions
     low, high = np.array(task.action_low), np.array(task.action_high)
-    return (low + (actions.astype(np.float64) + 1.0) * (high - low) / 2.0).astype(np.float32)
+    return np.asarray(low + (actions.astype(np.float64) + 1.0) * (high - low) / 2.0, np.float32)

@@ -41,7 +41,7 @@ def record_episode(task: Task, env: Env, policy: Policy, seed: int, index: int, 
 
 def _state(env: Env) -> Columns:
     data = getattr(env.unwrapped, "data", None)
-    if not (hasattr(data, "qpos") and hasattr(data, "qvel")):
+    if data is None or not (hasattr(data, "qpos") and hasattr(data, "qvel")):
         return {}
     return {"infos/qpos": np.array(data.qpos), "infos/qvel": np.array(data.qvel)}
 

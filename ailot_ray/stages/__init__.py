@@ -4,9 +4,12 @@
 
 A stage is a loop around `method/` and nothing more; it knows no Ray, so it runs in a test, a notebook or a worker alike. Every
 one can be killed at any moment: called again, it goes on from its last checkpoint or part and ends in the same bytes.
+
+    collect ─► a file in D4RL's schema: episodes of policies, for tasks that have no dataset yet
 """
 
 from ailot_ray.stages.align import align
+from ailot_ray.stages.collect import Collection, collect_dataset
 from ailot_ray.stages.evaluate import evaluate, load_policy, score_snapshot
 from ailot_ray.stages.learn import learn
 from ailot_ray.stages.pretrain import pretrain
@@ -14,8 +17,10 @@ from ailot_ray.stages.relabel import load_report, load_rewards, relabel
 from ailot_ray.stages.study import Study
 
 __all__ = [
+    "Collection",
     "Study",
     "align",
+    "collect_dataset",
     "evaluate",
     "learn",
     "load_policy",

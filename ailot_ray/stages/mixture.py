@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -163,8 +164,8 @@ def _load_sb3(path: Path, member: Member, task: Task) -> Policy:
     except Exception as error:  # whatever a file that is none makes of zipfile, json, pickle or torch
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"--policy {path} cannot be read as a model of Stable-Baselines3 ({reason})") from error
-    sizes = [getattr(space, "shape", None) for space in (model.observation_space, model.action_space)]
-    _require_sizes(member, *(shape[0] if shape is not None and len(shape) == 1 else 0 for shape in sizes), task)
+    observations, actions = (math.prod(space.shape or (0,)) for space in (model.observation_space, model.action_space))
+    _require_sizes(member, observations, actions, task)
 
     def act(observations: NDArray[np.float32]) -> NDArray[np.float32]:
         actions, _ = model.predict(observations, deterministic=not member.sample)

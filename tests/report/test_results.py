@@ -29,6 +29,7 @@ def test_a_trial_is_a_row_of_its_final_episodes(tmp_path: Path, write_trial: Wri
         "data": "hopper-medium.hdf5",
         "data_digest": DATA["hopper-medium-v2"][1],
         "substituted": True,
+        "normalised": True,
         "dataset_score": 38.25,
         "method": "otr",
         "seed": 4,
