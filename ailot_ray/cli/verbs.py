@@ -13,9 +13,11 @@ from ailot_ray.cluster.options import ClusterOptions, Stage
 from ailot_ray.config import METHODS, Config, Method
 from ailot_ray.envs import make_env, record_video
 from ailot_ray.errors import ConfigError, SimulatorError
+from ailot_ray.mazes import MAZES
+from ailot_ray.report.maps import plot_rewards_on_maze
 from ailot_ray.report.relabel import format_relabel_report
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import Study, learn, load_policy, load_report
+from ailot_ray.stages import Study, learn, load_policy, load_report, load_rewards, relabel
 from ailot_ray.store import Artefact, Store
 from ailot_ray.tasks import get_task
 
@@ -62,6 +64,18 @@ class Pretrain(_Work):
 class Relabel(_Work):
     """Align the dataset with the expert and turn costs into rewards; prints a report of what to think of them."""
 
+    map: Path | None = None
+    """Also draw expert, trajectories and the first seed's rewards over the maze here, a PNG file (AntMaze only)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.map is None:
+            return
+        if self.map.suffix != ".png":
+            raise ConfigError(f"--map {self.map} must name a file that ends in .png")
+        if get_task(self.config.task).environment not in MAZES:
+            raise ConfigError(f"--map draws over a maze, and {self.config.task} has none: leave it out")
+
     def execute(self) -> dict[str, Any]:
         if self.config.method in ("bc", "iql"):
             raise ConfigError(f"--method {self.config.method} has nothing to relabel: choose ailot, otr or seabo")
@@ -72,7 +86,9 @@ class Relabel(_Work):
         for seed, report in reports.items():
             print(f"\nseed {seed}" if study.uses_intents else "\nall seeds")
             print(format_relabel_report(report))
-        return result | {"reports": reports}
+        if self.map:
+            draw_rewards(study, seeds[0], self.map)
+        return result | {"reports": reports, "map": str(self.map) if self.map else None}
 
 
 @dataclass(frozen=True)
@@ -139,6 +155,16 @@ class Run(_Work):
 def _require_mp4(video: Path | None) -> None:
     if video is not None and video.suffix != ".mp4":
         raise ConfigError(f"--video {video} must name a file that ends in .mp4")
+
+
+def draw_rewards(study: Study, seed: int, path: Path) -> None:
+    """Draw the relabelled rewards of one seed over the task's maze."""
+    dataset, rewards = study.dataset, load_rewards(relabel(study, seed))
+    experts = [expert.observations[:, :2] for expert in study.experts]
+    title = f"{study.task.name}  {Path(dataset.source).name} ({dataset.digest[:8]})  {study.config.method}, seed {seed}"
+    maze = MAZES[study.task.environment]
+    plot_rewards_on_maze(maze, dataset.observations[:, :2], rewards, dataset.offsets, experts, path, title)
+    print(f"map of the rewards, seed {seed}: {path}")
 
 
 def record_policy(work: _Work, method: Method, seed: int, path: Path) -> None:

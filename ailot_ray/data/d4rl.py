@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ailot_ray.data.cutting import Cut, cut, position_jumps, successor_jumps
+from ailot_ray.data.maze_checks import check_maze
 from ailot_ray.data.scaling import to_unit
 from ailot_ray.data.trajectories import Dataset, LoadNotes
 from ailot_ray.errors import DataError
@@ -47,9 +48,9 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
     Actions come scaled from the task's bounds to ±1, if it states any. Outside ±1 they are clipped, as D4RL clips Adroit's, and
     counted in the notes. `flag` is the flag that error messages should name.
 
-    Raises DataError, one line, for a file that is missing, truncated, not HDF5 or of another task, for missing keys, shapes
-    that do not fit, NaN or infinite values, for a file that leaves no transition, and for actions outside ±1 of a custom task
-    that states no bounds.
+    Raises DataError, one line, for a file that is missing, truncated, not HDF5, of another task or maze, for missing keys,
+    shapes that do not fit, NaN or infinite values, for a file that leaves no transition, and for actions outside ±1 of a custom
+    task that states no bounds.
     """
     arrays = _load(path, task, flag)
     _check_task(path, arrays, task, flag)
@@ -61,6 +62,7 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
         jumps = successor_jumps(observations, successors)
     elif task.domain == "antmaze":
         jumps = position_jumps(observations)
+        check_maze(path, observations, jumps & ~(terminals | timeouts), task, flag)
     else:
         jumps = np.zeros(len(terminals), np.bool_)
     pieces = cut(terminals, timeouts, jumps, successors_stored=successors is not None)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from ailot_ray.config import Config
 from ailot_ray.data import read_trajectories
 from ailot_ray.data.builtin import SOURCE, builtin_expert
+from ailot_ray.data.maze_checks import check_expert_path
 from ailot_ray.data.trajectories import Dataset, Expert
 from ailot_ray.errors import DataError
 from ailot_ray.tasks import get_task
@@ -23,12 +24,14 @@ def choose_experts(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
     - Below a quantile of 1 the same order is entered further down, at (1 − quantile) of its length or as far down as leaves K;
       the built-in dataset's own expert then takes no part.
 
-    Raises DataError for an unusable file, too few trajectories, a dataset without rewards, states of another size than the
-    dataset's, and an expert of fewer than 2 steps.
+    Raises DataError for an unusable file, one whose path through a maze jumps, too few trajectories, a dataset without rewards,
+    states of another size than the dataset's, and an expert of fewer than 2 steps.
     """
     wanted = config.experts
     if config.expert is not None:
         source = read_trajectories(str(config.expert), get_task(config.task), substituted=True, flag="--expert")
+        if get_task(config.task).domain == "antmaze":
+            check_expert_path(config.expert, source.ends)
         order = np.arange(source.trajectories) if source.rewards is None else _best_first(source.returns())
         experts = _take(source, order, wanted, config.expert_quantile)
     elif dataset.source == SOURCE and config.expert_quantile == 1.0:

@@ -38,7 +38,7 @@ def test_best_of_the_dataset(tmp_path: Path) -> None:
 
 def test_antmaze_prefers_a_start_near_the_origin(tmp_path: Path) -> None:
     arrays = episodes([4, 4, 4], ["terminal"] * 3, ANTMAZE)
-    for number, start in enumerate([(3.0, 4.0), (0.3, 0.4), (0.0, 0.0)]):
+    for number, start in enumerate([(5.0, 0.0), (0.3, 0.4), (0.0, 0.0)]):
         arrays["observations"][4 * number : 4 * number + 4, :2] = start
     arrays["rewards"] = np.array([0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0], np.float32)
     path = write_hdf5(tmp_path / "a.hdf5", arrays, without=["next_observations"])
