@@ -106,9 +106,9 @@ def test_simulators() -> None:
 
 
 def test_simulators_that_do_not_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "LOCOMOTION", "antmaze-umaze-v0")
+    monkeypatch.setattr(checks, "LOCOMOTION", "hopper-nowhere")
     found = perform({"simulators": Check(lambda: checks.simulators(60.0), "mend it")}, 60.0)["simulators"]
-    require_failed(found, "does not simulate AntMaze", "mend it")
+    require_failed(found, "hopper-nowhere is unknown", "mend it")
 
 
 def test_a_backend_that_does_not_draw(monkeypatch: pytest.MonkeyPatch) -> None:
