@@ -3,8 +3,8 @@
 Reference returns, addresses and horizons are D4RL's (`d4rl/infos.py`, `max_episode_steps` of its registrations); published
 scores are means over seeds with one expert demonstration, as read in SEABO's paper (IQL on true rewards, OTR, SEABO), and
 AILOT's own where it is known. Those of AntMaze and Adroit belong to the files of -v0; the later versions are other files
-and carry none. Tasks outside of the table are described by a file of the user's, or are Minari datasets
-(:mod:`ailot_ray.task_files`).
+and carry none. D4RL publishes no checksums: `data fetch --sha256` holds a file to one that you know. Tasks outside of the table
+are described by a file of the user's, or are Minari datasets (:mod:`ailot_ray.task_files`).
 
 Where D4RL contradicts itself: a comment in `locomotion/ant.py` says AntMaze -v2 uses the datasets of -v0, but the addresses
 differ (-v2's files have their timeouts mended); Adroit's human demonstrations (door: up to 300 steps) outlast the horizon of

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from ailot_ray.cli.listing import domain_settings, format_tasks
 from ailot_ray.config import Config, flatten
 from ailot_ray.data import load_dataset
 from ailot_ray.data.export import export_d4rl
@@ -24,12 +25,12 @@ from ailot_ray.stages import Study, load_rewards, relabel
 from ailot_ray.stages.physics import check_physics, format_physics
 from ailot_ray.store import Store
 from ailot_ray.task_files import names_in, on_disk
-from ailot_ray.tasks import TASKS, get_task
+from ailot_ray.tasks import TASKS, Task, get_task
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """List the tasks, and which of their files are on disk."""
+    """List the tasks with their domain's settings, published scores, and which of their files are on disk."""
 
     data_dir: Path = Path("data")
     """Where the tasks' own files lie."""
@@ -40,24 +41,20 @@ class Tasks:
 
     def execute(self) -> dict[str, Any]:
         own = [get_task(name) for name in names_in(self.file)] if self.file else []
-        listed = {}
-        print(f"{'task':<31}{'domain':<12}{'simulator':<24}{'states':>7}{'actions':>9}{'horizon':>9}  data")
-        for task in (*TASKS.values(), *own):
-            where = "built in" if task.file_name is None else "–"
-            if task.domain == "custom":
-                where = task.data if task.data and on_disk(task.data) else "–"
+        tasks = (*TASKS.values(), *own)
+        where = {task.name: "built in" for task in TASKS.values() if task.file_name is None}
+        where |= {task.name: task.data for task in own if task.data and on_disk(task.data)}
+        for task in tasks:
             if task.file_name and (self.data_dir / task.file_name).exists():
-                where = str(self.data_dir / task.file_name)
-            sizes = f"{task.observation_size:>7}{task.action_size:>9}{task.horizon:>9}"
-            print(f"{task.name:<31}{task.domain:<12}{task.environment:<24}{sizes}  {where}")
-            listed[task.name] = {
-                "domain": task.domain,
-                "environment": task.environment,
-                "url": task.url,
-                "data": None if where == "–" else where,
-                "published": task.published,
-            }
-        return {"tasks": listed}
+                where[task.name] = "on disk"
+        print(format_tasks(tasks, where))
+        return {"tasks": {task.name: self._described(task, where.get(task.name)) for task in tasks}}
+
+    def _described(self, task: Task, where: str | None) -> dict[str, Any]:
+        path = str(self.data_dir / task.file_name) if task.file_name and where else where
+        about = {"domain": task.domain, "environment": task.environment, "horizon": task.horizon, "url": task.url}
+        reference = {"reference_min": task.reference_min, "reference_max": task.reference_max}
+        return {**about, **reference, "data": path, "published": task.published, "settings": domain_settings(task)}
 
 
 @dataclass(frozen=True)
