@@ -19,6 +19,7 @@ Space = Literal["intent", "raw", "standardised"]
 Metric = Literal["sqeuclidean", "euclidean", "cosine"]
 Start = Literal["cut", "mask", "none"]
 Solver = Literal["sinkhorn", "pot", "exact", "nearest"]
+Simulator = Literal["gymnasium", "d4rl"]
 METHODS: tuple[Method, ...] = get_args(Method)
 MINARI = "minari:"
 """Begins the name of a Minari dataset, as a task and as data."""
@@ -172,6 +173,8 @@ class EvaluationConfig:
     """Episodes of the final policy."""
     curve_episodes: int = 5
     """Episodes of each earlier snapshot; 0 skips the learning curve."""
+    simulator: Simulator = "gymnasium"
+    """Today's MuJoCo, or d4rl: D4RL's original environments on mujoco-py (docs/fidelity.md). `--simulator` for short."""
 
     def __post_init__(self) -> None:
         _require(self.episodes is None or self.episodes >= 1, "evaluation.episodes", self.episodes, "1 or more")

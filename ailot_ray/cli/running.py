@@ -23,10 +23,11 @@ class UsageError(AilotError):
 
 def parse(verbs: Any, program: str, about: str, arguments: Sequence[str], default: Any = None) -> Any:
     """Turn arguments into one of `verbs`. Prints help and exits with 0 where asked to; raises UsageError or ConfigError."""
+    arguments = [re.sub(r"^--simulator(?==|$)", "--evaluation.simulator", argument) for argument in arguments]
     given = {} if default is None else {"default": default}
 
     def cli() -> Any:
-        return tyro.cli(verbs, prog=program, description=about, args=list(arguments), **given)
+        return tyro.cli(verbs, prog=program, description=about, args=arguments, **given)
 
     captured = io.StringIO()
     try:

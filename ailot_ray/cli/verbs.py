@@ -43,7 +43,7 @@ class _Work:
         for method in chosen:  # a flag or a file that cannot work is told now, and once
             study = Study.open(replace(self.config, method=method), Store(self.store))
             if stage == "evaluate":
-                make_env(study.task).close()
+                make_env(study.task, simulator=study.config.evaluation.simulator).close()
         return perform_all(stage, self.config, chosen, self.seeds, self.store, self.cluster)
 
     def _folders(self, artefacts: list[Artefact]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Evaluate(_Work):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_mp4(self.video)
+        _require_mp4(self.video, self.config)
 
     def execute(self) -> dict[str, Any]:
         result = self._folders(self._perform("evaluate"))
@@ -135,7 +135,7 @@ class Run(_Work):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_mp4(self.video)
+        _require_mp4(self.video, self.config)
 
     def execute(self) -> dict[str, Any]:
         methods = tuple(dict.fromkeys(self.methods)) or (self.config.method,)
@@ -152,9 +152,13 @@ class Run(_Work):
         return result
 
 
-def _require_mp4(video: Path | None) -> None:
+def _require_mp4(video: Path | None, config: Config) -> None:
     if video is not None and video.suffix != ".mp4":
         raise ConfigError(f"--video {video} must name a file that ends in .mp4")
+    if video is not None and config.evaluation.simulator != "gymnasium":
+        raise ConfigError(
+            f"--video is drawn by the default simulator only: leave it out with --simulator {config.evaluation.simulator}"
+        )
 
 
 def draw_rewards(study: Study, seed: int, path: Path) -> None:

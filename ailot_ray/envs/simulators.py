@@ -11,10 +11,12 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
+from ailot_ray.config import Simulator
 from ailot_ray.envs.adroit import ADROIT, D4RLAdroit
 from ailot_ray.envs.ant import CAMERA
 from ailot_ray.envs.antmaze import Target
 from ailot_ray.envs.custom import make_custom
+from ailot_ray.envs.original import D4RLEnv
 from ailot_ray.errors import SimulatorError
 from ailot_ray.mazes import MAZES
 from ailot_ray.tasks import Task
@@ -34,7 +36,9 @@ _CAMERAS = {
 """The camera that sees the whole task. Locomotion takes `track`: the default one stands still, and the body leaves it."""
 
 
-def make_env(task: Task, *, render: bool = False, target: Target = "centre") -> Env:
+def make_env(
+    task: Task, *, render: bool = False, target: Target = "centre", simulator: Simulator = "gymnasium"
+) -> Env:
     """Make the environment of `task`; with `render`, its ``render()`` gives (240, 320, 3) uint8 frames.
 
     Observations are float64 of shape (task.observation_size,), actions lie in a box of shape (task.action_size,). An episode
@@ -43,8 +47,15 @@ def make_env(task: Task, *, render: bool = False, target: Target = "centre") -> 
     AntMaze tasks are D4RL's (:mod:`ailot_ray.envs.antmaze`), with the target at the `centre` of the goal's cell or `drawn` at
     every reset; custom tasks are whatever they say, drawn as they draw themselves (:mod:`ailot_ray.envs.custom`).
 
+    With `simulator` ``d4rl`` it is D4RL's own environment instead, in a process apart (:mod:`ailot_ray.envs.original`), whose
+    targets D4RL draws.
+
     Raises SimulatorError where the environment is not installed, unknown, or of other sizes than the task's.
     """
+    if simulator == "d4rl":
+        if render:
+            raise SimulatorError(f"task {task.name}: D4RL's simulator draws no video here; leave --simulator or --video out")
+        return D4RLEnv(task)
     name = task.environment
     if task.domain == "custom":
         with _without_version_advice():

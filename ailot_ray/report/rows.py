@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from ailot_ray.report import statistics
-from ailot_ray.report.results import FIXED_COLUMNS
+from ailot_ray.report.results import DEFAULT_SIMULATOR, FIXED_COLUMNS, SIMULATOR
 from ailot_ray.tasks import TASKS
 
 LABELS: dict[str, str] = {
@@ -43,7 +43,8 @@ class Row:
     mean: float | None
     """Mean normalised score over seeds; None where the dataset has no rewards."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """The configuration paths in which this row differs from the method's other rows on the same data."""
+    """The configuration paths in which this row differs from the method's other rows on the same data, and the simulator where
+    it is not the default one."""
     steps: int | None = None
     """Gradient steps of the final policy."""
     seeds: tuple[int, ...] = ()
@@ -145,7 +146,7 @@ def _method_rows(trials: list[dict[str, Any]], data: dict[str, Any]) -> list[Row
                 **data,
                 method=method,
                 mean=statistics.mean(scores),
-                settings={path: dict(key).get(path) for path in differing},
+                settings=_shown(dict(key), differing),
                 steps=max(trial["steps"] for trial in groups[key]),
                 seeds=seeds,
                 scores=scores,
@@ -157,6 +158,12 @@ def _method_rows(trials: list[dict[str, Any]], data: dict[str, Any]) -> list[Row
             )
         )
     return sorted(rows, key=lambda row: [_rank(value) for value in row.settings.values()])
+
+
+def _shown(settings: dict[str, Any], differing: list[str]) -> dict[str, Any]:
+    shown = {path: settings.get(path) for path in differing}
+    other = settings.get(SIMULATOR)
+    return shown if other in (None, DEFAULT_SIMULATOR) else {**shown, SIMULATOR: other}
 
 
 def _rank(value: Any) -> tuple[int, float, str]:

@@ -90,7 +90,10 @@ class Study:
         about: Key = {"task": self.task.name, "method": self.config.method, "source": self.dataset.source}
         if self.task.domain == "custom":  # unlike the table's, its definition may change from day to day
             about |= {"definition": {name: value for name, value in asdict(self.task).items() if name != "data"}}
-        return {**about, "policy": policy, "evaluation": asdict(self.config.evaluation)}
+        evaluation = asdict(self.config.evaluation)
+        if evaluation["simulator"] == "gymnasium":
+            del evaluation["simulator"]  # scores from before there was another keep their names
+        return {**about, "policy": policy, "evaluation": evaluation}
 
     def keys(self, seed: int) -> dict[str, Key]:
         """The keys of all artefacts that one seed's score needs, by kind, in the order in which they are made."""
