@@ -25,8 +25,10 @@ from gym import spaces
 from gym.utils import seeding
 
 Message = dict[str, Any]
-_MODEL_FIELDS = ("body_pos", "body_quat", "site_pos")
+_MOVED = ("body_pos", "body_quat", "site_pos")
 """What Adroit's resets move beside positions and velocities."""
+_INERTIAS = ("body_mass", "body_inertia", "body_ipos", "body_iquat")
+"""What MuJoCo 2.1.0 makes of the shapes of a body, and today's otherwise."""
 
 
 class MujocoEnv(gym.Env):  # type: ignore[misc]
@@ -120,14 +122,15 @@ class Worker:
         return {**reply, "terminated": bool(done) and not truncated}
 
     def state(self, number: int) -> Message:
-        """Positions, velocities and where the bodies and sites of the model stand (those that have a name)."""
+        """Positions, velocities, where named bodies and sites stand, and what bodies weigh."""
         inner = self.environments[number].unwrapped
         model, data = inner.sim.model, inner.sim.data
         reply: Message = {"qpos": data.qpos.tolist(), "qvel": data.qvel.tolist()}
-        for field in _MODEL_FIELDS:
+        for field in _MOVED:
             kind, values = field.split("_")[0], getattr(model, field)
             find = getattr(model, f"{kind}_name2id")
             reply[field] = {name: values[find(name)].tolist() for name in getattr(model, f"{kind}_names") or ()}
+        reply |= {field: getattr(model, field).tolist() for field in _INERTIAS}  # by number: the ant's feet have no name
         if hasattr(inner, "target_goal"):
             reply["target"] = [float(value) for value in inner.target_goal]
         return reply
@@ -136,7 +139,7 @@ class Worker:
         """Set what `state` names, in the form of `state()`, and return the observation there."""
         inner = self.environments[number].unwrapped
         model = inner.sim.model
-        for field in _MODEL_FIELDS:
+        for field in _MOVED:
             find = getattr(model, f"{field.split('_')[0]}_name2id")
             for name, value in state.get(field, {}).items():
                 getattr(model, field)[find(name)] = value

@@ -148,7 +148,7 @@ class D4RLEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         return np.array(reply["observation"]), reply["reward"], reply["terminated"], reply["truncated"], info
 
     def state(self) -> Message:
-        """qpos, qvel, and by name what D4RL's resets move in the model; AntMaze's target."""
+        """qpos, qvel, and by name where bodies and sites stand, by number what bodies weigh; AntMaze's target."""
         return self._worker.ask("state", number=self._number)
 
     def set_state(self, state: Message) -> NDArray[np.float64]:

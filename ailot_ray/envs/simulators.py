@@ -36,9 +36,7 @@ _CAMERAS = {
 """The camera that sees the whole task. Locomotion takes `track`: the default one stands still, and the body leaves it."""
 
 
-def make_env(
-    task: Task, *, render: bool = False, target: Target = "centre", simulator: Simulator = "gymnasium"
-) -> Env:
+def make_env(task: Task, *, render: bool = False, target: Target = "centre", simulator: Simulator = "gymnasium") -> Env:
     """Make the environment of `task`; with `render`, its ``render()`` gives (240, 320, 3) uint8 frames.
 
     Observations are float64 of shape (task.observation_size,), actions lie in a box of shape (task.action_size,). An episode

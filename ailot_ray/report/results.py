@@ -29,7 +29,6 @@ _COLUMNS = {
     "steps": pa.int64(),
     "digest": pa.string(),
 }
-SIMULATOR, DEFAULT_SIMULATOR = "evaluation.simulator", "gymnasium"
 FIXED_COLUMNS: tuple[str, ...] = tuple(_COLUMNS)
 """The columns every results table has; the others are configuration paths such as ``reward.tau``."""
 
@@ -158,7 +157,7 @@ def _read_trial(folder: Path) -> Trial:
             dataset_score=None if score is None else float(score),
             method=str(record["method"]),
             seed=int(record["seed"]),
-            config={SIMULATOR: DEFAULT_SIMULATOR, **record["config"]},  # there was no other once
+            config=dict(record["config"]),
             steps=episodes.column("step").to_numpy().astype(np.int64),
             returns=episodes.column("return").to_numpy().astype(np.float64),
             scores=episodes.column("score").to_numpy().astype(np.float64),

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from ailot_ray.report import statistics
-from ailot_ray.report.results import DEFAULT_SIMULATOR, FIXED_COLUMNS, SIMULATOR
+from ailot_ray.report.results import FIXED_COLUMNS
 from ailot_ray.tasks import TASKS
 
 LABELS: dict[str, str] = {
@@ -22,6 +22,8 @@ LABELS: dict[str, str] = {
 
 _WHERE_NOT_WHAT = ("device", "data_dir")
 """Paths that say where a trial ran; they do not tell configurations apart."""
+_SIMULATOR, _DEFAULT_SIMULATOR = "evaluation.simulator", "gymnasium"
+"""A path that rows name wherever it has another value; trials from before there was a choice do not have it."""
 _UNUSED = {
     "bc": ("icvf.", "transport.", "reward.", "expert"),
     "iql": ("icvf.", "transport.", "expert"),
@@ -120,7 +122,7 @@ def _settings(trial: dict[str, Any]) -> dict[str, Any]:
     if trial.get("transport.space") not in (None, "intent"):
         unused = (*unused, "icvf.")
     return {
-        path: value
+        path: _DEFAULT_SIMULATOR if path == _SIMULATOR and value is None else value
         for path, value in trial.items()
         if path not in FIXED_COLUMNS and path not in _WHERE_NOT_WHAT and not path.startswith(unused)
     }
@@ -162,8 +164,8 @@ def _method_rows(trials: list[dict[str, Any]], data: dict[str, Any]) -> list[Row
 
 def _shown(settings: dict[str, Any], differing: list[str]) -> dict[str, Any]:
     shown = {path: settings.get(path) for path in differing}
-    other = settings.get(SIMULATOR)
-    return shown if other in (None, DEFAULT_SIMULATOR) else {**shown, SIMULATOR: other}
+    simulator = settings.get(_SIMULATOR, _DEFAULT_SIMULATOR)
+    return shown if simulator == _DEFAULT_SIMULATOR else {**shown, _SIMULATOR: simulator}
 
 
 def _rank(value: Any) -> tuple[int, float, str]:

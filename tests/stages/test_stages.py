@@ -106,6 +106,14 @@ def test_evaluating_longer_reuses_the_policies(open_study: OpenStudy, calls: Cou
     assert calls == {"fit": 1, "roll_out": 3}  # without a curve only the last snapshot is played
 
 
+def test_scores_of_another_simulator_are_other_scores_of_the_same_policies(open_study: OpenStudy) -> None:
+    ours, d4rls = open_study("bc"), open_study("bc", evaluation=EvaluationConfig(simulator="d4rl"))
+    assert ours.scores_key("policy") != d4rls.scores_key("policy")
+    assert ours.keys(0)["policies"] == d4rls.keys(0)["policies"]
+    assert "simulator" not in ours.scores_key("policy")["evaluation"]  # scores from before there was a choice are found
+    assert d4rls.relevant_settings()["evaluation.simulator"] == "d4rl"
+
+
 def test_behaviour_cloning_knows_no_rewards(open_study: OpenStudy, tmp_path: Path) -> None:
     scrambled = episodes(LENGTHS, ENDS)
     scrambled["rewards"] = -scrambled["rewards"][::-1]
