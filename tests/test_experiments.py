@@ -127,6 +127,16 @@ def test_the_papers_table_goes_on_without_missing_files(data: Path, tmp_path: Pa
     assert status == 1 and "data fetch --task pen-human-v0" in err and "no file of adroit is there" in err
 
 
+def test_the_tutorial_goes_through_every_stage(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    silence()
+    module = load("tutorial")
+    module.main(module.Arguments(steps=6, data=data / "hopper-medium.hdf5", store=tmp_path / "store"))
+    silence(False)
+    out = capsys.readouterr().out
+    assert all(f"\n{number}. " in f"\n{out}" for number in range(1, 7))
+    assert "211 rewards from" in out and "isometry" in out and "AILOT" in out.split("6. the policy:")[1]
+
+
 @pytest.mark.slow
 @pytest.mark.cluster
 def test_the_papers_table_stars_stand_ins(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
