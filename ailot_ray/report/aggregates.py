@@ -141,9 +141,9 @@ def _notes(series: Sequence[Series]) -> list[str]:
     notes = []
     if len({frozenset(line.scores) for line in series}) > 1:
         notes.append("the methods were not all evaluated on the same data: compare only aggregates over the same datasets")
-    fewest = min(len(scores) for line in series for scores in line.strata)
-    if fewest < 5:
-        notes.append(f"some intervals rest on {fewest} seed{'s' if fewest > 1 else ''} a dataset: they are too narrow below 5")
+    few = [len(scores) for line in series for scores in line.strata if 1 < len(scores) < 5]
+    if few:
+        notes.append(f"some intervals rest on {min(few)} seeds a dataset: a bootstrap of so few is too narrow")
     return notes
 
 

@@ -65,7 +65,7 @@ def test_text_tells_what_the_numbers_rest_on(rows: list[Row]) -> None:
     assert line.split()[:4] == ["AILOT", "2", "5", f"{(54 + 58 + 60) / 3:.1f}"]
     bc = next(line for line in text.splitlines() if line.strip().startswith("BC"))
     assert bc.split()[:4] == ["BC", "1", "1", "30.0"] and bc.count("–") == 2
-    assert "not all evaluated on the same data" in text and "rest on 1 seed a dataset" in text
+    assert "not all evaluated on the same data" in text and "rest on 2 seeds a dataset" in text
     assert text.endswith(SUBSTITUTED_NOTE)
 
 
