@@ -11,7 +11,7 @@ the command that fetches it, stands in the table with its published scores alone
 
 import sys
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from ailot_ray import AilotError, Config
 from ailot_ray.cli.running import run_command
@@ -23,7 +23,7 @@ from ailot_ray.report.comparison import comparison_table
 from ailot_ray.report.layout import Style
 from ailot_ray.report.results import load_trials, tabulate
 from ailot_ray.report.rows import results_table
-from ailot_ray.tasks import TASKS, Domain
+from ailot_ray.tasks import TASKS
 
 SWEEP = Sweep("paper", Config(), seeds=(0, 1, 2, 3, 4))
 
@@ -32,7 +32,7 @@ SWEEP = Sweep("paper", Config(), seeds=(0, 1, 2, 3, 4))
 class PaperTable(Sweeping):
     """The whole table of a domain on D4RL's own files."""
 
-    domain: Domain = "locomotion"
+    domain: Literal["locomotion", "antmaze", "adroit"] = "locomotion"
     """locomotion, antmaze, or adroit."""
     methods: tuple[Method, ...] = ("ailot", "otr", "seabo", "iql", "bc")
     """Methods to run."""
