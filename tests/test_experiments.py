@@ -98,7 +98,13 @@ def test_rewards_are_compared_without_a_policy(sweep: Sweep, tmp_path: Path) -> 
     assert raw["measures"]["isometry, 50 steps"] == [] and len(untrained["measures"]["isometry, 50 steps"]) == 2
     assert any("--icvf.steps (0)" in warning for warning in untrained["warnings"][0])
     assert not (tmp_path / "store" / "policies").exists()
-    assert "order of time" in found["text"] and "transport.space=standardised" in found["text"]
+    kept = json.loads((tmp_path / "store" / "sweeps" / "space" / "rewards.json").read_text())
+    assert kept["trials"] == found["trials"]
+    assert (
+        "task=" not in found["text"].split("{")[0]
+        and "order of time" in found["text"]
+        and "transport.space=standardised" in found["text"]
+    )
 
 
 def test_a_trial_that_cannot_be_relabelled_stands_with_its_reason(sweep: Sweep, tmp_path: Path) -> None:

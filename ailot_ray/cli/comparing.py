@@ -12,7 +12,7 @@ from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.errors import AilotError, ConfigError
 from ailot_ray.report.layout import NONE, Style, table
 from ailot_ray.stages import Study, load_report
-from ailot_ray.store import Store
+from ailot_ray.store import Store, write_json
 
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "ρ of return": (("rank_correlation", "return"), ".2f"),
@@ -31,17 +31,18 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
 def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: Style = "text") -> dict[str, Any]:
     """Relabel for every trial of a grid, and print the reports' measures, the mean over seeds, one line a trial.
 
-    A trial that cannot be relabelled stands with the reason. Raises ConfigError for a search, whose trials are not known.
+    Cloning and the true rewards have no report and are left out; a trial that cannot be relabelled stands with the reason. What
+    is printed is also in ``sweeps/<name>/rewards.json`` of the store. Raises ConfigError for a search, which has no list.
     """
     if sweep.space:
         raise ConfigError(f"sweep {sweep.name} is a search: there is no list of trials whose rewards could be compared")
     lines, found = [], []
     study: Study | None = None
-    for settings in sweep.settings():
+    trials = [settings for settings in sweep.settings() if sweep.config(settings).method not in ("bc", "iql")]
+    several = {path for settings in trials for path in settings if len({str(other.get(path)) for other in trials}) > 1}
+    for settings in trials:
         config = sweep.config(settings)
-        label = " ".join(f"{path}={value}" for path, value in settings.items()) or config.method
-        if config.method in ("bc", "iql"):
-            continue
+        label = " ".join(f"{path}={value}" for path, value in settings.items() if path in several) or config.method
         try:
             perform_all("relabel", config, [config.method], sweep.seeds, store, options)
             study = study.sibling(config) if study else Study.open(config, Store(store))
@@ -54,17 +55,19 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
             name: [value for report in reports if (value := _at(report, path)) is not None]
             for name, (path, _) in MEASURES.items()
         }
-        worst = max(report["unconverged"] for report in reports)
+        unsolved = max(report["unconverged"] for report in reports)
         lines.append(
             [
                 label,
                 *(_text(values, MEASURES[name][1]) for name, values in measures.items()),
-                f"{worst} unsolved" if worst else "",
+                f"{unsolved} unsolved" if unsolved else "",
             ]
         )
         found.append({"settings": dict(settings), "measures": measures, "warnings": [report["warnings"] for report in reports]})
     print(table(["", *MEASURES, ""], lines, (True, *[False] * len(MEASURES), True), style))
-    return {"trials": found}
+    result = {"trials": found}
+    write_json(store / "sweeps" / sweep.name / "rewards.json", result)
+    return result
 
 
 def _at(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
