@@ -12,6 +12,7 @@ from ailot_ray.stages.align import align
 from ailot_ray.stages.collect import Collection, collect_dataset
 from ailot_ray.stages.evaluate import evaluate, load_policy, score_snapshot
 from ailot_ray.stages.learn import learn
+from ailot_ray.stages.portrait import portrait
 from ailot_ray.stages.pretrain import pretrain
 from ailot_ray.stages.relabel import load_report, load_rewards, relabel
 from ailot_ray.stages.study import Study
@@ -26,6 +27,7 @@ __all__ = [
     "load_policy",
     "load_report",
     "load_rewards",
+    "portrait",
     "pretrain",
     "relabel",
     "score_snapshot",

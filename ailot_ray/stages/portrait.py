@@ -1,0 +1,181 @@
+"""portrait ─► portraits: what to look at in one relabelling, small enough for a page to read at once.
+
+portrait.json        which trajectories were drawn: names, lengths, true returns
+steps.parquet        name, step, cost, reward (before the domain's rescaling), on mazes x, y: expert, best and worst trajectory
+coupling.parquet     name, row, column, mass: P binned to at most 128 × 128, with the steps that a bin spans
+isometry.parquet     space, horizon, low, median, high: distances of states that lie so many steps apart
+places.parquet       on mazes: x, y, reward of some of the dataset's states
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ailot_ray.data.trajectories import Expert
+from ailot_ray.errors import ConfigError
+from ailot_ray.files import replacing
+from ailot_ray.method.neighbours import nearest_distances, pair_features
+from ailot_ray.method.transport import align as align_pair
+from ailot_ray.stages.align import Features
+from ailot_ray.stages.pretrain import pretrain, standardisation
+from ailot_ray.stages.relabel import REPORT, REWARDS, relabel
+from ailot_ray.stages.study import Study
+from ailot_ray.store import Artefact, read_json, write_json
+
+PORTRAIT = "portrait.json"
+FORMAT = 1
+BINS = 128
+"""Rows and columns that a coupling keeps at most."""
+HORIZONS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120)
+PAIRS = 2000
+"""Pairs of states at each horizon."""
+PLACES = 6000
+"""States drawn over a maze."""
+
+
+def portrait(study: Study, seed: int) -> Artefact:
+    """Draw the relabelling of one seed's intents, or read the portrait back. Relabels first where that is not done.
+
+    Raises ConfigError for a method without rewards of its own.
+    """
+    if not study.aligned:
+        raise ConfigError(
+            f"--method {study.config.method} aligns nothing, so there is nothing to draw: choose ailot, otr or seabo"
+        )
+    rewards = relabel(study, seed)
+    intents = pretrain(study, [seed])[0] if study.uses_intents else None
+
+    def build(folder: Path) -> None:
+        features = Features(study, intents)
+        artist = _Artist(study, features, float(read_json(rewards.path(REPORT))["cost_scale"]))
+        table = pq.read_table(rewards.path(REWARDS), columns=["expert", "squashed"])
+        squashed, chosen = table["squashed"].to_numpy(), table["expert"].to_numpy()
+        artist.draw(folder, squashed, chosen)
+
+    key = {"format": FORMAT, "rewards": rewards.digest}
+    return study.store.produce("portraits", study.task.name, key, build)
+
+
+class _Artist:
+    """Draws one relabelling; `scale` is s of α·exp(−τ·cost/s)."""
+
+    def __init__(self, study: Study, features: Features, scale: float) -> None:
+        self.study, self.features, self.scale = study, features, scale
+        self.maze = study.task.domain == "antmaze"
+        self.couplings: list[pa.Table] = []
+
+    def draw(self, folder: Path, squashed: NDArray[np.float64], chosen: NDArray[np.int16]) -> None:
+        """Write the portrait's files. squashed, chosen: (N,), the rewards before rescaling and the expert behind each."""
+        dataset, expert = self.study.dataset, self.study.experts[0]
+        rows = list(dataset.rows())
+        returns = np.add.reduceat(squashed, dataset.offsets[:-1]) if dataset.rewards is None else dataset.returns()
+        others = [i for i, row in enumerate(rows) if not _same(dataset.observations[row], expert)]
+        drawn = [("expert", expert.observations, expert.next_observations, 0, expert.true_return)]
+        ends = (
+            [("best", max(others, key=lambda i: returns[i])), ("worst", min(others, key=lambda i: returns[i]))]
+            if others
+            else []
+        )
+        for name, i in ends:
+            states, successors = dataset.observations[rows[i]], dataset.next_observations[rows[i]]
+            known = None if dataset.rewards is None else float(returns[i])
+            drawn.append((name, states, successors, int(chosen[dataset.offsets[i]]), known))
+        steps = pa.concat_tables(self._line(*what[:4]) for what in drawn)
+        about = [{"name": name, "steps": len(states), "true_return": known} for name, states, _, _, known in drawn]
+        for (_, i), line in zip(ends, about[1:], strict=True):
+            line["trajectory"] = i
+        write_json(folder / PORTRAIT, {"lines": about, "by": "relabelled return" if dataset.rewards is None else "true return"})
+        _write(folder / "steps.parquet", steps)
+        if self.couplings:
+            _write(folder / "coupling.parquet", pa.concat_tables(self.couplings))
+        _write(folder / "isometry.parquet", self._isometry())
+        if self.maze:
+            some = np.sort(np.random.default_rng(0).permutation(len(dataset))[:PLACES])
+            at = dataset.observations[some, :2]
+            _write(folder / "places.parquet", pa.table({"x": at[:, 0], "y": at[:, 1], "reward": squashed[some]}))
+
+    def _line(self, name: str, states: NDArray[np.float32], successors: NDArray[np.float32], expert: int) -> pa.Table:
+        """The costs and rewards along one trajectory against the expert that the dataset's rewards have taken for it."""
+        cost = self._cost(name, states, successors, max(expert, 0))
+        config = self.study.config.reward
+        assert config.alpha is not None and config.tau is not None
+        reward = config.alpha * np.exp(-config.tau * cost / (self.scale if self.scale > 0 else 1.0))
+        columns: dict[str, Any] = {
+            "name": pa.array([name] * len(states), pa.string()),
+            "step": np.arange(len(states), dtype=np.int32),
+            "cost": cost,
+            "reward": reward,
+        }
+        if self.maze:
+            columns |= {"x": states[:, 0].astype(np.float64), "y": states[:, 1].astype(np.float64)}
+        return pa.table(columns)
+
+    def _cost(
+        self, name: str, states: NDArray[np.float32], successors: NDArray[np.float32], expert: int
+    ) -> NDArray[np.float64]:
+        transport, experts = self.study.config.transport, self.study.experts
+        if transport.solver == "nearest":
+            pairs = [self._pairs(one.observations, one.next_observations) for one in experts]
+            return nearest_distances(self._pairs(states, successors), pairs)
+        solved = align_pair(self.features(states), self.features(experts[expert].observations), transport)
+        self.couplings.append(_binned(name, solved.plan, solved.first if transport.start == "cut" else 0))
+        return solved.cost
+
+    def _pairs(self, states: NDArray[np.float32], successors: NDArray[np.float32]) -> NDArray[np.float32]:
+        k = self.study.config.transport.k or 0
+        return pair_features(self.features(states).cpu().numpy(), self.features(successors).cpu().numpy(), k)
+
+    def _isometry(self) -> pa.Table:
+        """Quartiles of the distances between states of one trajectory that lie `horizon` steps apart, by space."""
+        dataset = self.study.dataset
+        mean, std = standardisation(torch.from_numpy(dataset.observations))
+        spaces: dict[str, Any] = {"standardised states": lambda states: (torch.from_numpy(states) - mean) / std}
+        if self.study.uses_intents:
+            spaces["intents"] = self.features.space
+        last = np.repeat(dataset.offsets[1:] - 1, dataset.lengths)
+        generator = np.random.default_rng(0)
+        found = []
+        for horizon in HORIZONS:
+            starts = np.flatnonzero(np.arange(len(dataset)) + horizon <= last)
+            if not len(starts):
+                continue
+            rows = generator.choice(starts, PAIRS)
+            for name, space in spaces.items():
+                ahead, here = space(dataset.observations[rows + horizon]), space(dataset.observations[rows])
+                low, median, high = np.quantile((ahead - here).double().norm(dim=1).cpu().numpy(), (0.25, 0.5, 0.75))
+                found.append({"space": name, "horizon": horizon, "low": low, "median": median, "high": high})
+        return pa.Table.from_pylist(found)
+
+
+def _same(states: NDArray[np.float32], expert: Expert) -> bool:
+    return states.shape == expert.observations.shape and bool(np.array_equal(states, expert.observations))
+
+
+def _binned(name: str, plan: Tensor, first: int) -> pa.Table:
+    """A coupling (Ta, Te') summed over at most BINS × BINS blocks, with the steps at which each block begins and ends."""
+    rows, columns = (_edges(size) for size in plan.shape)
+    mass = np.add.reduceat(np.add.reduceat(plan.double().cpu().numpy(), rows[:-1], axis=0), columns[:-1], axis=1)
+    down, across = (index.ravel() for index in np.indices(mass.shape))
+    spans = {
+        "row": rows[down],
+        "row_end": rows[down + 1],
+        "column": columns[across] + first,
+        "column_end": columns[across + 1] + first,
+    }
+    names = {"name": pa.array([name] * mass.size, pa.string())}
+    return pa.table(names | {what: steps.astype(np.int32) for what, steps in spans.items()} | {"mass": mass.ravel()})
+
+
+def _edges(size: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, size, min(size, BINS) + 1).round().astype(np.int64))
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
