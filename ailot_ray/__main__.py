@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from ailot_ray.cli.browsing import Dashboard, Portrait
 from ailot_ray.cli.collecting import Collect, Register
 from ailot_ray.cli.doctor import Doctor
 from ailot_ray.cli.running import run_command
@@ -31,6 +32,8 @@ Verb = (
     | Annotated[Run, _sub("run")]
     | Annotated[Results, _sub("results")]
     | Annotated[Settings, _sub("settings")]
+    | Annotated[Dashboard, _sub("dashboard")]
+    | Annotated[Portrait, _sub("portrait")]
     | Annotated[Doctor, _sub("doctor")]
 )
 ABOUT = "Offline imitation learning by optimal transport between intents: from a dataset without rewards to a policy."

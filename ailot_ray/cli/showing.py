@@ -1,5 +1,6 @@
 """The verbs that only look: tasks, results, and data inspect, fetch and export."""
 
+import importlib
 import json as jsonlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from ailot_ray.errors import ConfigError, DataError, StoreError
 from ailot_ray.report.aggregates import format_statistics, statistics_json
 from ailot_ray.report.comparison import comparison_table
 from ailot_ray.report.layout import Style
+from ailot_ray.report.page.sources import Sources, find_stores
 from ailot_ray.report.plots import plot_learning_curves, plot_scores
 from ailot_ray.report.results import Trial, load_trials, tabulate, write_results
 from ailot_ray.report.tables import NOTHING_YET, as_json, format_table, results_table
@@ -146,6 +148,8 @@ class Results:
     """Over all tasks instead: interquartile means with 95 % intervals, and how probably AILOT improves on each method."""
     compare: bool = False
     """One line a task and one column a method instead, with the published scores beside: the table that papers print."""
+    html: Path | None = None
+    """Also write the results page as one self-contained HTML file for sharing."""
     json: bool = False
     """End with one JSON object on the last line of standard output."""
 
@@ -154,7 +158,17 @@ class Results:
             raise StoreError(f"--store {self.store} is not there: {NOTHING_YET}")
         if self.statistics and self.compare:
             raise ConfigError("--statistics and --compare are two tables: ask for one at a time")
-        trials = load_trials(self.store)
+        shown = self._table(load_trials(self.store))
+        if self.html is not None:
+            stores = find_stores([self.store])
+            page = importlib.import_module("ailot_ray.report.page.shared")  # plotly, which no other verb needs
+            page.write_shared(Sources(stores).read(), self.html, stores)
+            shown["html"] = str(self.html)
+            if self.style == "text":
+                print(f"{self.html}, the results page as one file")
+        return shown
+
+    def _table(self, trials: Sequence[Trial]) -> dict[str, Any]:
         if self.statistics:
             rows = results_table(tabulate(trials))
             print(format_statistics(rows, self.style))

@@ -1,5 +1,6 @@
 """The verbs that make artefacts: pretrain, relabel, train, evaluate, run. Each prints what it did and returns it as a dict."""
 
+import shutil
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from ailot_ray.cluster.options import ClusterOptions, Stage
 from ailot_ray.config import METHODS, Config, Method
 from ailot_ray.envs import make_env, record_video
 from ailot_ray.errors import ConfigError, SimulatorError
+from ailot_ray.files import replacing
 from ailot_ray.mazes import MAZES
 from ailot_ray.report.maps import plot_rewards_on_maze
+from ailot_ray.report.page.runs import video_path
 from ailot_ray.report.relabel import format_relabel_report
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import Study, learn, load_policy, load_report, load_rewards, relabel
+from ailot_ray.stages import Study, evaluate, learn, load_policy, load_report, load_rewards, relabel
 from ailot_ray.store import Artefact, Store
 from ailot_ray.tasks import get_task
 
@@ -172,8 +175,10 @@ def draw_rewards(study: Study, seed: int, path: Path) -> None:
 
 
 def record_policy(work: _Work, method: Method, seed: int, path: Path) -> None:
-    """Write a video of a trained policy's first episode."""
+    """Write a video of a trained policy's first episode, and keep it where the results page looks for it."""
     study = Study.open(replace(work.config, method=method), Store(work.store))
-    policy = load_policy(learn(study, [seed])[0], study.config.iql.steps)
-    episode = record_video(study.task, policy, path, seed)
+    policies = learn(study, [seed])[0]
+    episode = record_video(study.task, load_policy(policies, study.config.iql.steps), path, seed)
+    with replacing(video_path(work.store, evaluate(study, seed).folder)) as temporary:
+        shutil.copyfile(path, temporary)
     print(f"video of {method}, seed {seed}: {path} ({episode.length} steps, return {episode.undiscounted_return:.0f})")

@@ -19,16 +19,15 @@ from numpy.typing import ArrayLike, NDArray
 from ailot_ray.errors import StoreError
 from ailot_ray.files import replacing
 from ailot_ray.report import statistics
+from ailot_ray.report.palette import GREY as _GREY
+from ailot_ray.report.palette import METHODS as _COLOURS
+from ailot_ray.report.palette import OTHER as _OTHER
 from ailot_ray.report.results import Trial, tabulate
 from ailot_ray.report.rows import LABELS, Row, results_table
 from ailot_ray.report.tables import NOTHING_YET
 
 _DPI = 130
 _COLUMNS = 3
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-_COLOURS = {"ailot": "#0072B2", "otr": "#E69F00", "seabo": "#009E73", "bc": "#CC79A7", "iql": "#D55E00"}
-_OTHER = "#56B4E9"
-_GREY = "#555555"
 _MARKERS = "osD^vP"
 
 

@@ -82,7 +82,7 @@ def load_trials(store: Path) -> list[Trial]:
     """
     finished = (path.parent for path in (store / "scores").glob("*/manifest.json"))
     # A name with a dot in front is another process's temporary folder.
-    trials = [_read_trial(folder) for folder in finished if not folder.name.startswith(".")]
+    trials = [read_trial(folder) for folder in finished if not folder.name.startswith(".")]
     return sorted(trials, key=lambda trial: (trial.task, trial.data, trial.data_digest, trial.method, trial.seed, trial.digest))
 
 
@@ -135,7 +135,8 @@ def _unified(values: list[Any]) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def _read_trial(folder: Path) -> Trial:
+def read_trial(folder: Path) -> Trial:
+    """Read one finished score artefact. Raises StoreError where it is damaged."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         for name, digest in manifest["files"].items():

@@ -1,0 +1,162 @@
+"""The verbs of the results page: dashboard serves it, portrait draws what a trial's page shows."""
+
+import importlib
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import tyro
+
+from ailot_ray.config import Config, with_settings
+from ailot_ray.data.builtin import SOURCE
+from ailot_ray.envs import record_video
+from ailot_ray.errors import AilotError, ConfigError, DataError
+from ailot_ray.report.page.runs import Run, video_path
+from ailot_ray.report.page.sources import Sources, find_stores
+from ailot_ray.stages import Study, learn, load_policy, portrait
+from ailot_ray.stages.evaluate import TRIAL
+from ailot_ray.store import SHORT, Store, read_json
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """Serve the results page of one store or several on localhost, live while sweeps run. Ctrl-C ends it."""
+
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional] = (Path("store"),)
+    """Stores, or folders that hold stores."""
+    port: int = 8050
+    """Where on localhost: http://localhost:8050."""
+    json: bool = False
+    """End with one JSON object on the last line of standard output."""
+
+    def __post_init__(self) -> None:
+        if not self.folders:
+            raise ConfigError("dashboard needs a folder: the --store of a run, such as `python -m ailot_ray dashboard store`")
+        if not 1 <= self.port <= 65535:
+            raise ConfigError(f"--port is {self.port}, but it must be between 1 and 65535")
+
+    def execute(self) -> dict[str, Any]:
+        sources = Sources(find_stores(self.folders))
+        page = importlib.import_module("ailot_ray.report.page.app")  # no other verb should wait for a web framework
+        states = Counter(run.state for run in sources.read().runs)
+        found = ", ".join(f"{number:,} {state}" for state, number in states.most_common()) or "no trials yet: they appear here"
+
+        def ready() -> None:
+            print(f"results of {', '.join(map(str, sources.stores))} ({found}): http://localhost:{self.port}", flush=True)
+
+        try:
+            page.serve(page.build(sources, Requests()), self.port, ready)
+        except KeyboardInterrupt:  # the way to end it
+            print()
+        return {"stores": [str(store) for store in sources.stores], "port": self.port}
+
+
+class Requests:
+    """Makes portraits and videos for the page, each in a process of its own, which may import what the page does not."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[Path, str], tuple[str, subprocess.Popen[bytes], IO[bytes]]] = {}
+
+    def start(self, run: Run, what: str) -> None:
+        """Begin to make the portrait or the video of a run, unless something of it is being made already."""
+        key = (run.store, run.digest)
+        if key in self._running and self._running[key][1].poll() is None:
+            return
+        command = [sys.executable, "-m", "ailot_ray", "portrait", "--store", str(run.store), "--trials", run.digest]
+        told = tempfile.TemporaryFile()  # noqa: SIM115 - open while the process writes into it
+        command += ["--video"] if what == "video" else []
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=told)
+        self._running[key] = what, process, told
+
+    def status(self, run: Run) -> str:
+        """What is being made of this run, or why it could not be; empty where there is nothing to tell."""
+        if (run.store, run.digest) not in self._running:
+            return ""
+        what, process, told = self._running[run.store, run.digest]
+        if process.poll() is None:
+            return f"making the {what} …"
+        if process.returncode == 0:
+            return ""
+        told.seek(0)
+        lines = told.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"the {what} could not be made (status {process.returncode})"
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """Draw what the results page shows of a trial: rewards along trajectories, couplings, time-isometry, on mazes the map."""
+
+    store: Path = Path("store")
+    """Folder of artefacts."""
+    trials: tuple[str, ...] = ()
+    """Digests of the trials' scores, or their beginnings: what their folders' names end in. Default: the first seed of each
+    configuration."""
+    data: Path | None = None
+    """The data file, where it lies elsewhere than when the trial ran."""
+    video: bool = False
+    """Record a video of the policy in place of the portrait."""
+    json: bool = False
+    """End with one JSON object on the last line of standard output."""
+
+    def execute(self) -> dict[str, Any]:
+        (store,) = find_stores([self.store])[:1]
+        runs = [run for run in Sources([store]).read().runs if run.trial is not None]
+        if not runs:
+            raise ConfigError(f"--store {store} has no finished trial yet: evaluate one first")
+        made: dict[str, str] = {}
+        for run in _chosen(runs, self.trials):
+            if not self.trials and run.method in ("bc", "iql") and not self.video:
+                continue  # nothing is aligned there
+            study, seed = reopen(run, store, self.data)
+            if self.video:
+                path = video_path(store, _folder(run))
+                record_video(study.task, load_policy(learn(study, [seed])[0], study.config.iql.steps), path, seed)
+            else:
+                path = portrait(study, seed).folder
+            made[run.digest] = str(path)
+            print(f"{run.digest}: {path}")
+        return {"made": made}
+
+
+def _folder(run: Run) -> Path:
+    assert run.trial is not None
+    return run.trial.folder
+
+
+def _chosen(runs: list[Run], wanted: tuple[str, ...]) -> list[Run]:
+    if not wanted:
+        first = {(run.task, run.data_digest, run.method, repr(sorted(run.config.items()))): run for run in reversed(runs)}
+        return sorted(first.values(), key=runs.index)
+    found = []
+    for digest in wanted:
+        matches = [run for run in runs if run.digest.startswith(digest[:SHORT])]
+        if len(matches) != 1:
+            many = f"{len(matches)} trials begin so" if matches else "no finished trial has it"
+            raise ConfigError(f"--trials {digest}: {many}; the folders in scores/ end in their digests")
+        found += matches
+    return found
+
+
+def reopen(run: Run, store: Path, data: Path | None = None) -> tuple[Study, int]:
+    """The study that a finished run came from, and its seed. Raises DataError where its data are not there any more."""
+    record = read_json(_folder(run) / TRIAL)
+    source = str(record["data"]["source"])
+    config = Config(task=run.task, method=record["method"], device="cpu")
+    settings = dict(record["config"])
+    if data is not None or (record["data"]["substituted"] and source != SOURCE):
+        settings["data"] = str(data or source)
+    elif source != SOURCE:
+        settings["data_dir"] = str(Path(source).parent)
+    try:
+        study = Study.open(with_settings(config, settings), Store(store))
+    except AilotError as error:
+        where = "--data FILE names its data where they lie now"
+        raise DataError(f"trial {run.digest} cannot be opened again: {error}; {where}") from error
+    seed = int(record["seed"])
+    if study.dataset.digest != run.data_digest:
+        raise DataError(f"{study.dataset.source} is not the file of trial {run.digest}: give that one with --data FILE")
+    return study, seed

@@ -1,0 +1,92 @@
+"""Everything about one run, part by part, for the page and the shared file alike."""
+
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from ailot_ray.report.page import portraits
+from ailot_ray.report.page.runs import Run, log_tail
+from ailot_ray.report.relabel import format_relabel_report
+from ailot_ray.report.rows import LABELS
+
+_REASONS = {"waiting": "Not begun yet.", "interrupted": "Its sweep ended before it did: the same command goes on from here."}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A figure, or a text as it is, under a heading."""
+
+    title: str
+    explain: str = ""
+    figure: go.Figure | None = None
+    text: str = ""
+
+
+def parts(run: Run) -> list[Part]:
+    """What there is to see of a run, in the order of the method."""
+    if run.state != "done":
+        found = [Part(run.state, run.detail or _REASONS.get(run.state, ""))]
+        log = log_tail(run.log) if run.log else ""
+        return [*found, Part("The end of its log", f"from {run.log}", text=log)] if log else found
+    return [*_rewards(run), *_portrait(run)]
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """The run in a line of facts."""
+    about: dict[str, Any] = {
+        "task": run.task,
+        "data": f"{run.source} ({run.data_digest[:8]}){' *' if run.substituted else ''}",
+        "method": LABELS.get(run.method, run.method),
+        "seed": run.seed,
+        "sweep": ", ".join(run.sweeps) or None,
+        "artefact": None if run.trial is None else str(run.trial.folder),
+    }
+    if run.trial is not None:
+        final = run.trial.scores[run.trial.final]
+        about["score"] = f"{final.mean():.1f}, episodes from {final.min():.1f} to {final.max():.1f} ({len(final)})"
+    return {name: value for name, value in about.items() if value is not None}
+
+
+def _rewards(run: Run) -> list[Part]:
+    found = []
+    histogram = portraits.reward_histogram(run)
+    if histogram is not None:
+        explain = "Rewards near 0 say nothing (τ too high: collapse), and neither do rewards near α (τ too low: saturation)."
+        own = "The dataset's own rewards under the domain's rescaling."
+        found.append(Part("Rewards of the dataset", own if run.method == "iql" else explain, histogram))
+    folder = portraits.rewards_folder(run)
+    if folder is not None:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            report = json.loads((folder / "report.json").read_text())
+            for told, expert in zip(report["experts"], portraits.record_of(run)["expert"], strict=True):
+                told["origin"] = expert["origin"]
+            report |= {"data": {"source": run.source, "digest": run.data_digest}, "method": run.method}
+            found.append(Part("The relabel report", text=format_relabel_report(report)))
+    return found
+
+
+def _portrait(run: Run) -> list[Part]:
+    portrait = portraits.load_portrait(run)
+    if portrait is None:
+        return []
+    alpha = float(run.config.get("reward.alpha") or 1.0)
+    found = [
+        Part(
+            "Reward along trajectories",
+            "The expert against itself, and the trajectories with the highest and the lowest true return.",
+            portraits.reward_along(portrait, alpha),
+        )
+    ]
+    maze = portraits.over_maze(portrait, alpha)
+    if maze is not None:
+        found.append(Part("Reward over the maze", "Rewards of the dataset's states, with the trajectories above.", maze))
+    coupling = portraits.couplings(portrait)
+    if coupling is not None:
+        explain = "Where each step's mass goes. A rising line is an alignment that keeps time; a blur matches everything."
+        found.append(Part("Couplings with the expert", explain, coupling))
+    explain = "Distances of states by the steps between them, median and quartiles: intents are worth aligning where they rise."
+    found.append(Part("Time-isometry", explain, portraits.isometry(portrait)))
+    return found

@@ -1,0 +1,58 @@
+"""The table of runs: rows and columns for the page's grid, and as plain HTML."""
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from ailot_ray.report.page.runs import STATES, Run
+from ailot_ray.report.page.sources import swept_paths, value_of, varying_paths
+from ailot_ray.report.rows import LABELS
+
+MARKS = {"done": "●", "running": "◐", "waiting": "○", "failed": "✕", "stopped": "◼", "interrupted": "◌"}
+"""A sign beside the word, so that states do not differ in colour alone."""
+
+
+def columns(runs: Sequence[Run]) -> list[str]:
+    """Columns of the table: fixed ones, then the paths in which runs differ, those of one method first."""
+    several = [name for name in ("task", "data", "sweeps") if len({value_of(run, name) or str(run.sweeps) for run in runs}) > 1]
+    swept = swept_paths(runs)
+    rest = [path for path in varying_paths(runs) if path not in swept]
+    told = ["detail"] if any(run.detail for run in runs) else []
+    return ["state", "score", "method", *several, *swept, "seed", *told, *rest]
+
+
+def record(run: Run, names: Sequence[str]) -> dict[str, Any]:
+    """One run as a row of the table."""
+    row: dict[str, Any] = {name: value_of(run, name) for name in names}
+    row |= {"state": run.state, "method": LABELS.get(run.method, run.method), "sweeps": ", ".join(run.sweeps)}
+    row["data"] = f"{run.source}{' *' if run.substituted else ''}"
+    row["score"] = None if run.score is None else round(run.score, 2)
+    return row | {"id": run.digest, "detail": run.detail}
+
+
+def count(runs: Sequence[Run]) -> dict[str, int]:
+    """How many runs are in each state that occurs."""
+    counts = {state: sum(run.state == state for run in runs) for state in STATES}
+    return {state: number for state, number in counts.items() if number}
+
+
+def as_html(runs: Sequence[Run]) -> str:
+    """The table of runs as HTML; cells carry their numbers for sorting."""
+    names = columns(runs)
+    head = "".join(f"<th scope='col' tabindex='0'>{html.escape(name)}</th>" for name in names)
+    body = "".join(
+        f"<tr>{''.join(_cell(name, row[name]) for name in names)}</tr>" for row in (record(run, names) for run in runs)
+    )
+    return f"<table id='runs'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "state":
+        return f"<td class='state {value}'>{MARKS[value]} {value}</td>"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"<td>{html.escape('' if value is None else str(value))}</td>"
+    return (
+        f"<td class='number' data-value='{value}'>{value:.1f}</td>"
+        if name == "score"
+        else f"<td class='number' data-value='{value}'>{value:g}</td>"
+    )

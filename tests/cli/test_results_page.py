@@ -1,0 +1,278 @@
+"""The results page in headless Chromium: it loads without errors, filters, shows what a running sweep adds, and one trial."""
+
+import json
+import logging
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from data.synthetic import episodes, write_hdf5
+from filelock import FileLock
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+from ailot_ray.__main__ import main
+from ailot_ray.progress import silence
+from ailot_ray.report.page.app import build, serve
+from ailot_ray.report.page.browser import VIEWS
+from ailot_ray.report.page.sources import Sources
+from ailot_ray.store import MANIFEST, write_json
+
+from .conftest import ENDS, LENGTHS, TINY
+
+CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver: apt-get install chromium chromium-driver"
+)
+SECONDS = 30.0
+"""Patience on a busy machine; each wait ends as soon as its condition holds."""
+FLAGS = "headless=new no-sandbox disable-gpu no-first-run disable-background-networking disable-component-update disable-sync"
+ROWS = ".ag-center-cols-container .ag-row"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in [
+        *FLAGS.split(),
+        "disable-quic",
+        "window-size=1440,1200",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ]:
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def finished_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """AILOT under two τ and behaviour cloning, on a tiny dataset, with a portrait of each AILOT."""
+    folder = tmp_path_factory.mktemp("page")
+    data = write_hdf5(folder / "hopper.hdf5", episodes(LENGTHS, ENDS))
+    common = ("--task", "hopper-medium-v2", "--data", str(data), "--store", str(folder / "store"), *TINY)
+    silence()
+    assert main(["evaluate", *common, "--reward.tau", "0.5"]) == 0
+    assert main(["evaluate", *common, "--reward.tau", "5.0"]) == 0
+    assert main(["evaluate", *common, "--method", "bc"]) == 0
+    assert main(["portrait", "--store", str(folder / "store")]) == 0
+    silence(False)
+    return folder / "store"
+
+
+class Page:
+    """The page of one store in the browser."""
+
+    def __init__(self, driver: webdriver.Chrome, address: str) -> None:
+        self.driver = driver
+        self.console()  # what pages before this one have left there
+        driver.get(address)
+
+    def console(self) -> list[dict[str, Any]]:
+        """Errors and warnings since the last look."""
+        entries: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+
+    def until(self, condition: Callable[[], Any]) -> Any:
+        """What `condition` gives once it gives something true. Elements that are being replaced are looked for again."""
+        end = time.monotonic() + SECONDS
+        while True:
+            try:
+                found = condition()
+            except WebDriverException:
+                found = None
+            if found:
+                return found
+            assert time.monotonic() < end, f"waited {SECONDS} s in vain; console: {self.console()}"
+            time.sleep(0.05)
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def text(self, selector: str) -> str:
+        return " ".join(element.text for element in self.all(selector))
+
+    def open(self, view: str) -> None:
+        tab = self.until(lambda: [tab for tab in self.all(".tab") if tab.text == VIEWS[view]])[0]
+        tab.click()
+
+    def choose(self, control: str, option: str) -> None:
+        """Take an option of a dropdown."""
+        self.until(lambda: self.all(f"#{control}"))[0].click()
+        found = self.until(lambda: [one for one in self.all(".dash-dropdown-option") if one.text == option])
+        found[0].click()
+        webdriver.ActionChains(self.driver).send_keys(Keys.ESCAPE).perform()
+
+    def require_quiet(self) -> None:
+        """Nothing on the console, and nothing asked of another machine."""
+        assert self.console() == []
+        asked = self.driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert [name for name in asked if not name.startswith(("http://127.0.0.1", "data:", "blob:"))] == []
+
+
+@pytest.fixture
+def browse(chromium: webdriver.Chrome) -> Iterator[Callable[[Path], Page]]:
+    """Serve a store as `dashboard` does, and open its page. A new session each time: choices are kept within one."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+    def opened(store: Path) -> Page:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        ready = threading.Event()
+        app = build(Sources([store]), refresh=0.3)
+        threading.Thread(target=serve, args=(app, port, ready.set), daemon=True).start()
+        assert ready.wait(SECONDS)
+        return Page(chromium, f"http://127.0.0.1:{port}/")
+
+    yield opened
+    chromium.get("about:blank")
+
+
+Browse = Callable[[Path], Page]
+
+
+def write_plan(store: Path, scores: str, method: str = "ailot", **about: Any) -> None:
+    """The plan of a sweep with one trial of one seed, whose scores will have this digest."""
+    data = {"source": "hopper.hdf5", "data_digest": "0" * 64, "substituted": True}
+    entry = {"task": "hopper-medium-v2", "method": method, "settings": {}, "trial": "one", "seeds": {"0": {"scores": scores}}}
+    write_json(store / "sweeps" / "tau" / "plan.json", {"sweep": "tau", "trials": [entry | data | about]})
+
+
+def test_every_view_loads_without_errors(browse: Browse, finished_store: Path) -> None:
+    page = browse(finished_store)
+    page.until(lambda: len(page.all(ROWS)) == 3)
+    assert "3\ntrials" in page.text(".tile") and "done" in page.text(".tile")
+    for view in ("curves", "against", "profile", "comparison"):
+        page.open(view)
+        page.until(lambda: page.all("#drawn .main-svg"))
+        assert page.text("#explain")
+    assert "reward.tau" in page.text("#drawn") or page.all("#drawn .ytick")
+    page.open("heat")
+    page.until(lambda: "two settings" in page.text("#drawn"))  # τ alone was varied
+    page.require_quiet()
+
+
+def test_filters_and_sorting(browse: Browse, finished_store: Path) -> None:
+    page = browse(finished_store)
+    page.until(lambda: len(page.all(ROWS)) == 3)
+    page.choose("filter", "method = bc")
+    page.until(lambda: len(page.all(ROWS)) == 1)
+    assert "BC" in page.text(ROWS)
+    page.choose("filter", "method = ailot")  # another value of the same setting: either will do
+    page.until(lambda: len(page.all(ROWS)) == 3)
+    page.choose("filter", "reward.tau = 5.0")  # another setting: both must hold
+    page.until(lambda: len(page.all(ROWS)) == 1)
+    assert "AILOT" in page.text(ROWS)
+    page.open("curves")
+    page.until(lambda: "AILOT" in page.text("#drawn .legend") and "BC" not in page.text("#drawn .legend"))
+    page.require_quiet()
+
+
+def test_the_tables_own_filter_and_sort(browse: Browse, finished_store: Path) -> None:
+    page = browse(finished_store)
+    page.until(lambda: len(page.all(ROWS)) == 3)
+    page.until(lambda: page.all("input[aria-label='method Filter Input']"))[0].send_keys("AIL")
+    page.until(lambda: len(page.all(ROWS)) == 2)
+
+    def taus() -> list[str]:
+        cells = sorted(page.all(f"{ROWS} [col-id='reward.tau']"), key=lambda cell: cell.location["y"])
+        return [cell.text for cell in cells]
+
+    header = page.until(lambda: page.all(".ag-header-cell[col-id='reward.tau'] .ag-header-cell-label"))[0]
+    header.click()
+    page.until(lambda: taus() == ["0.5", "5"])
+    header.click()
+    page.until(lambda: taus() == ["5", "0.5"])
+    page.require_quiet()
+
+
+def test_a_running_sweeps_new_trial_appears(browse: Browse, finished_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    (store / ".locks").mkdir(parents=True)
+    page = browse(store)
+    page.until(lambda: "0\ntrials" in page.text(".tile"))
+    page.open("curves")
+    page.until(lambda: page.text("#drawn .empty"))
+
+    records = {path.parent: json.loads(path.read_text()) for path in (finished_store / "scores").glob("*/trial.json")}
+    source, record = next((folder, record) for folder, record in records.items() if record["method"] == "bc")
+    digest = source.name[-12:]
+    with FileLock(store / ".locks" / "sweep-tau.lock"):
+        write_plan(store, digest, method="bc", config=record["config"])
+        page.until(lambda: "waiting" in page.text(".tile"))
+        (store / ".work" / f"scores-{digest}").mkdir(parents=True)
+        with FileLock(store / ".locks" / f"scores-{digest}.lock"):
+            page.until(lambda: "running" in page.text(".tile"))
+        shutil.copytree(source, store / "scores" / source.name)
+        page.until(lambda: "done" in page.text(".tile"))
+    page.until(lambda: page.all("#drawn .main-svg"))  # the view that was open has drawn it
+    page.open("trials")
+    page.until(lambda: "BC" in page.text(ROWS))
+    page.require_quiet()
+
+
+def test_one_trial(browse: Browse, finished_store: Path) -> None:
+    page = browse(finished_store)
+    row = page.until(lambda: [row for row in page.all(ROWS) if "AILOT" in row.text])[0]
+    row.find_element(By.CSS_SELECTOR, ".ag-cell").click()
+    page.until(lambda: len(page.all("#details .main-svg")) >= 4)
+    text = page.text("#details")
+    for part in ("Rewards of the dataset", "relabel report", "Reward along trajectories", "Couplings with the expert"):
+        assert part in text
+    assert "rank correlation with the true return" in text and "Time-isometry" in text
+    page.require_quiet()
+
+
+def test_a_failed_trial_shows_its_log(browse: Browse, tmp_path: Path) -> None:
+    store, log = tmp_path / "store", tmp_path / "store" / "ray" / "tune" / "tau" / "one"
+    log.mkdir(parents=True)
+    (log / "error.txt").write_text("Traceback\n  the last line of the log <b>as it is</b>\n")
+    write_plan(store, "0123456789ab", config={"reward.tau": 0.1})
+    ended = {"state": "failed", "reason": "the loss is nan", "log": "ray/tune/tau/one", "time": 1.0}
+    write_json(store / "sweeps" / "tau" / "ended" / "one.json", ended)
+    page = browse(store)
+    page.until(lambda: "the loss is nan" in page.text(ROWS))
+    page.all(f"{ROWS} .ag-cell")[0].click()
+    page.until(lambda: "the last line of the log <b>as it is</b>" in page.text("#details pre"))
+    page.require_quiet()
+
+
+def test_a_damaged_artefact_is_named_on_the_page(browse: Browse, finished_store: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_store, tmp_path / "store")
+    damaged = sorted((tmp_path / "store" / "scores").glob(f"*/{MANIFEST}"))[0].parent
+    (damaged / "trial.json").write_text("{")
+    page = browse(tmp_path / "store")
+    page.until(lambda: damaged.name in page.text(".problem"))
+    page.until(lambda: len(page.all(ROWS)) == 2)
+
+
+def test_the_shared_file_opens_alone(chromium: webdriver.Chrome, finished_store: Path, tmp_path: Path) -> None:
+    assert main(["results", "--store", str(finished_store), "--html", str(tmp_path / "results.html")]) == 0
+    page = Page(chromium, f"file://{tmp_path}/results.html")
+    page.until(lambda: len(page.all(".plotly-graph-div .main-svg")) > 8)
+    rows = "#runs tbody tr:not([hidden])"
+    assert len(page.all(rows)) == 3
+    page.all("#search")[0].send_keys("ailot reward.tau=5")
+    page.until(lambda: len(page.all(rows)) == 1)
+    page.all("#search")[0].clear()
+    page.all("#search")[0].send_keys(" ")
+    page.until(lambda: len(page.all(rows)) == 3)
+    head = next(head for head in page.all("#runs th") if head.text == "reward.tau")
+    column = [cell.text for cell in page.all("#runs th")].index("reward.tau") + 1
+    head.click()
+    assert [cell.text for cell in page.all(f"#runs td:nth-child({column})")] == ["0.5", "5", ""]
+    head.click()
+    assert [cell.text for cell in page.all(f"#runs td:nth-child({column})")] == ["", "5", "0.5"]
+    assert page.driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+    page.require_quiet()

@@ -1,0 +1,38 @@
+"""The page at a thousand trials."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ailot_ray.report.page import table
+from ailot_ray.report.page.browser import EXPLAIN, Browser
+from ailot_ray.report.page.sources import Sources
+
+from .conftest import WriteTrial
+
+SECONDS = 2.0
+
+
+def timed(what: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    what()
+    return time.perf_counter() - began
+
+
+@pytest.mark.slow
+def test_every_view_answers_in_two_seconds(tmp_path: Path, write_trial: WriteTrial) -> None:
+    for i in range(1000):
+        curve = {step: [float((i * step) % 97)] * 5 for step in range(100_000, 1_000_001, 100_000)}
+        settings = {"reward__tau": 0.1 * (i // 5 % 5), "reward__alpha": float(i // 25 % 4), "transport__k": i // 100}
+        write_trial("ailot", i % 5, curve, **settings)
+    browser = Browser(Sources([tmp_path / "store"]))
+    browser.sources.read()  # before the page is served
+    spent = {"look": timed(browser.sources.read)}
+    page = browser.page()[1]
+    assert len(page.done) == 1000
+    names = table.columns(page.runs)
+    spent["table"] = timed(lambda: [table.record(run, names) for run in page.runs])
+    spent |= {view: timed(lambda view=view: page.figure(view, page.choice(view))) for view in EXPLAIN}  # type: ignore[misc]
+    assert max(spent.values()) < SECONDS, spent
