@@ -17,7 +17,7 @@ from ailot_ray.config import Config, with_settings
 from ailot_ray.errors import ConfigError
 from ailot_ray.stages import Study
 from ailot_ray.stages.align import SOLVES
-from ailot_ray.store import MANIFEST, RUN, Key, Store, digest_of, read_json
+from ailot_ray.store import MANIFEST, RUN, SHORT, Key, Store, digest_of, read_json
 
 KINDS = ("intents", "alignment", "rewards", "policies", "scores")
 NAMES = {
@@ -119,6 +119,8 @@ class Plan:
     sweep: Sweep
     trials: Sequence[tuple[Mapping[str, Any], frozenset[str]]]
     """Settings of each trial of the grid, and the digests of its seeds' scores."""
+    entries: Sequence[Mapping[str, Any]]
+    """The same trials as `planned` tells of them."""
     steps: Mapping[str, Sequence[Step]]
     measured: frozenset[str]
     """Kinds whose time was measured on this store."""
@@ -153,6 +155,20 @@ class Plan:
         return "\n".join(lines)
 
 
+def planned(study: Study, settings: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """A trial before it has run, as JSON: what it is, and by seed the shortened digests of the artefacts that it needs."""
+    return {
+        "settings": dict(settings),
+        "task": study.task.name,
+        "method": study.config.method,
+        "source": study.dataset.source,
+        "data_digest": study.dataset.digest,
+        "substituted": study.dataset.substituted,
+        "config": study.relevant_settings(),
+        "seeds": {str(seed): {kind: digest_of(kind, key)[:SHORT] for kind, key in study.keys(seed).items()} for seed in seeds},
+    }
+
+
 def plan(sweep: Sweep, store: Path) -> Plan:
     """What `sweep` needs, and what of it `store` has. Starts nothing; raises ConfigError or DataError for what cannot work."""
     settings = sweep.settings()  # of a search: the base alone
@@ -160,7 +176,7 @@ def plan(sweep: Sweep, store: Path) -> Plan:
     shelf = Store(store)
     rates = _rates(store)
     study: Study | None = None
-    trials = []
+    trials, entries = [], []
     for chosen in settings:
         config = sweep.config(chosen)
         study = study.sibling(config) if study else Study.open(config, shelf)
@@ -172,7 +188,8 @@ def plan(sweep: Sweep, store: Path) -> Plan:
                     seconds = rates.get(kind, REFERENCE_SECONDS[kind]) * _amount(kind, study)
                     steps[kind][digest] = Step(kind, key, study.task.name, config, seed, done, seconds)
         trials.append((chosen, frozenset(digest_of("scores", study.keys(seed)["scores"]) for seed in sweep.seeds)))
-    return Plan(sweep, trials, {kind: list(found.values()) for kind, found in steps.items()}, frozenset(rates))
+        entries.append(planned(study, chosen, sweep.seeds))
+    return Plan(sweep, trials, entries, {kind: list(found.values()) for kind, found in steps.items()}, frozenset(rates))
 
 
 def _amount(kind: str, study: Study) -> float:

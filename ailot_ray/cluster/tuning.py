@@ -17,6 +17,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from ailot_ray.cluster.announce import Announcer, announced
 from ailot_ray.cluster.facts import Origin
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.relabel import align_by_actors
@@ -72,10 +73,10 @@ def run_sweep(sweep: Sweep, store: Path, options: ClusterOptions, wandb: Wandb |
     waiting = [chosen for chosen, scores in ahead.trials if sweep.space or not scores <= done]
     if not waiting:
         return SweepResult(sweep, settings, frozenset(done))
-    with connected(options, store) as origin:
+    with connected(options, store) as origin, announced(ahead, origin.store) as announcer:
         if not sweep.space:
             prepare(origin, ahead, options, lambda failure: sys.stderr.write(f"ailot_ray: {failure}\n"))
-        return _tune(origin, sweep, settings, waiting, options, wandb)
+        return _tune(origin, sweep, settings, waiting, options, announcer, wandb)
 
 
 def prepare(
@@ -144,6 +145,7 @@ def _tune(
     settings: Sequence[Mapping[str, Any]],
     waiting: Sequence[Mapping[str, Any]],
     options: ClusterOptions,
+    announcer: Announcer,
     wandb: Wandb | None,
 ) -> SweepResult:
     count = sweep.samples if sweep.space else len(waiting)
@@ -174,7 +176,7 @@ def _tune(
             storage_path=str(folder),
             failure_config=FailureConfig(max_failures=options.retries),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
-            callbacks=[WandbTrials(sweep, wandb, origin.store / "wandb")] if wandb else None,
+            callbacks=[announcer, *([WandbTrials(sweep, wandb, origin.store / "wandb")] if wandb else [])],
             verbose=1,
         ),
     )

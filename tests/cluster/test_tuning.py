@@ -26,6 +26,7 @@ from ailot_ray.config import EvaluationConfig
 from ailot_ray.progress import silence
 from ailot_ray.report.results import load_trials
 from ailot_ray.stages import evaluate
+from ailot_ray.store import read_json
 
 from .tiny import DISTINCT, executed, opened, require_nothing_half_written, sealed, tiny, tiny_sweep
 
@@ -88,6 +89,13 @@ def test_a_trial_that_fails_stands_beside_the_others(tmp_path: Path) -> None:
     assert executed(tmp_path / "store", "began")["policies"] == 2, "a loss that is not finite is not tried again"
     last = reports(tmp_path / "store", sweep, {"iql.learning_rate": 1e30})[-1]
     assert math.isnan(last["score"]) and not last["complete"]
+    # told as a file as well, by the name that the plan has for it
+    plan = read_json(tmp_path / "store" / "sweeps" / "tiny" / "plan.json")
+    (name,) = [entry["trial"] for entry in plan["trials"] if entry["settings"] == failure.settings]
+    (told,) = (tmp_path / "store" / "sweeps" / "tiny" / "ended").iterdir()
+    ended = read_json(told)
+    assert (told.stem, ended["state"]) == (name, "failed") and "lower the learning rate" in ended["reason"]
+    assert tmp_path / "store" / ended["log"] == failure.log
 
 
 def test_worker_groups_hand_tune_the_mean_over_all_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +125,10 @@ def test_a_search_draws_as_many_trials_as_asked(tmp_path: Path) -> None:
     result = run_sweep(sweep, tmp_path / "store", INLINE)
     assert len(result.settings) == len(result.scores) == 3 and not result.failures
     assert executed(tmp_path / "store")["intents"] == 1
+    plan = read_json(tmp_path / "store" / "sweeps" / "search" / "plan.json")
+    assert plan["samples"] == 3
+    assert sorted(map(str, result.settings)) == sorted(str(entry["settings"]) for entry in plan["trials"])
+    assert {entry["seeds"]["0"]["scores"] for entry in plan["trials"]} == {digest[:12] for digest in result.scores}
     for settings in result.settings:
         assert set(settings) == set(space)
         assert 0.5 <= settings["reward.alpha"] <= 20 and 0.1 <= settings["reward.tau"] <= 2
@@ -139,6 +151,8 @@ def test_asha_stops_what_is_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     stopped = [settings["reward.tau"] for settings in result.stopped]
     assert stopped and 8.0 not in stopped and 1.0 in stopped
     assert len(result.settings) == 8 and not result.failures
+    told = [read_json(path) for path in (tmp_path / "store" / "sweeps" / "asha" / "ended").iterdir()]
+    assert len(told) == len(stopped) and {ended["state"] for ended in told} == {"stopped"}
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ended:

@@ -1,0 +1,88 @@
+"""What a sweep tells of itself while it runs, as files beside its results, for whoever reads the store.
+
+<store>/sweeps/<name>/plan.json             its trials: settings, and for each seed the digests of the artefacts it needs
+<store>/sweeps/<name>/ended/<trial>.json    a trial that failed or was stopped, written when it happens
+<store>/.locks/sweep-<name>.lock            held while the sweep runs
+"""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from ray import tune
+from ray.tune.experiment import Trial
+
+from ailot_ray.cluster.sweep import Plan, planned
+from ailot_ray.cluster.trackers import trial_digest
+from ailot_ray.errors import AilotError
+from ailot_ray.stages import Study
+from ailot_ray.store import Store, write_json
+
+PLAN, ENDED = "plan.json", "ended"
+
+
+class Announcer(tune.Callback):
+    """Keeps a sweep's files. Tune calls it in the driver's process, so one process writes them."""
+
+    def __init__(self, ahead: Plan, store: Path) -> None:
+        super().__init__()
+        self.sweep, self.store = ahead.sweep, store
+        self.folder = store / "sweeps" / self.sweep.name
+        # a search draws its trials as it goes
+        self.trials = {} if self.sweep.space else {self._name(entry["settings"]): dict(entry) for entry in ahead.entries}
+        shutil.rmtree(self.folder / ENDED, ignore_errors=True)  # whatever failed is tried again
+        self._write()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Add a trial that a search has drawn."""
+        settings = trial.config["settings"]
+        with contextlib.suppress(AilotError):  # settings that cannot work fail in the trial, by their name
+            if self._name(settings) not in self.trials:
+                study = Study.open(self.sweep.config(settings), Store(self.store))
+                self.trials[self._name(settings)] = planned(study, settings, self.sweep.seeds)
+                self._write()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Tell of a trial that has reported a failure, or that the scheduler has stopped."""
+        told = trial.last_result or {}
+        if told.get("failure"):
+            self._ended(trial, "failed", str(told["failure"]))
+        elif not told.get("complete"):
+            self._ended(trial, "stopped", f"stopped early, behind the others at step {told.get('step', 0):,}")
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Tell of a trial whose process failed more often than it may."""
+        lines = [line.strip() for line in str(trial.get_error() or "").splitlines() if line.strip()]
+        self._ended(trial, "failed", lines[-1] if lines else "its process ended without a word")
+
+    def _name(self, settings: Mapping[str, Any]) -> str:
+        return trial_digest(self.sweep, dict(settings))
+
+    def _write(self) -> None:
+        trials = [entry | {"trial": name} for name, entry in self.trials.items()]
+        samples = self.sweep.samples if self.sweep.space else None
+        write_json(self.folder / PLAN, {"sweep": self.sweep.name, "samples": samples, "trials": trials})
+
+    def _ended(self, trial: Trial, state: str, reason: str) -> None:
+        name, log = self._name(trial.config["settings"]), Path(trial.path or "")
+        if log.is_relative_to(self.store):  # the store may be moved, or read on another machine
+            log = log.relative_to(self.store)
+        told = {"state": state, "reason": " ".join(reason.split()), "log": str(log), "time": round(time.time(), 3)}
+        write_json(self.folder / ENDED / f"{name}.json", told)
+
+
+@contextlib.contextmanager
+def announced(ahead: Plan, store: Path) -> Iterator[Announcer]:
+    """Write the plan, and hold the sweep's lock while the block runs: a plan whose lock is free is of a sweep that is over.
+
+    Of two sweeps of one name the later one's files stand, and the lock is free when the earlier one ends.
+    """
+    lock = FileLock(store / ".locks" / f"sweep-{ahead.sweep.name}.lock")
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(Timeout):
+            stack.enter_context(lock.acquire(timeout=1.0))
+        yield Announcer(ahead, store)
