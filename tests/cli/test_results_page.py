@@ -234,6 +234,14 @@ def test_one_trial(browse: Browse, finished_store: Path) -> None:
     page.require_quiet()
 
 
+def test_only_this_machine_is_answered(finished_store: Path) -> None:
+    client = build(Sources([finished_store])).server.test_client()
+    assert client.get("/", headers={"Host": "localhost:8050"}).status_code == 200
+    assert client.get("/", headers={"Host": "127.0.0.1:8050"}).status_code == 200
+    assert client.get("/", headers={"Host": "elsewhere.example:8050"}).status_code == 400
+    assert client.get("/video/nothing", headers={"Host": "localhost"}).status_code == 404
+
+
 def test_a_failed_trial_shows_its_log(browse: Browse, tmp_path: Path) -> None:
     store, log = tmp_path / "store", tmp_path / "store" / "ray" / "tune" / "tau" / "one"
     log.mkdir(parents=True)

@@ -82,6 +82,15 @@ def test_a_run_is_at_the_stage_whose_lock_is_held(empty: Path, write_plan: Write
     assert (runs[0.5, 1].state, runs[0.5, 1].detail) == ("running", "training, 40%")
 
 
+def test_a_killed_process_is_noticed(empty: Path, write_plan: WritePlan) -> None:
+    write_plan(0.5)
+    (empty / ".work" / "policies-policies-0.5-0").mkdir(parents=True)
+    sources = Sources([empty])
+    with FileLock(empty / ".locks" / "policies-policies-0.5-0.lock"):
+        assert "running" in {run.state for run in sources.read().runs}
+    assert {run.state for run in sources.read().runs} == {"interrupted"}
+
+
 def test_looking_takes_no_lock(empty: Path, write_plan: WritePlan) -> None:
     write_plan(0.5)
     (empty / ".work" / "policies-policies-0.5-0").mkdir(parents=True)

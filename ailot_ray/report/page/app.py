@@ -13,7 +13,7 @@ from ailot_ray.errors import StoreError
 from ailot_ray.report.page import table
 from ailot_ray.report.page.browser import EXPLAIN, Browser, name_of
 from ailot_ray.report.page.layout import GRAPH, HIDDEN, SHOWN, column_of, layout, run_in_full
-from ailot_ray.report.page.portraits import video_of
+from ailot_ray.report.page.portraits import portrait_of, video_of
 from ailot_ray.report.page.runs import Run
 from ailot_ray.report.page.sources import Sources, conditions
 
@@ -35,6 +35,7 @@ class Maker(Protocol):
 def build(sources: Sources, maker: Maker | None = None, refresh: float = REFRESH) -> Dash:
     """The application. Without a maker it only shows what the stores have."""
     app = Dash(__name__, title="ailot_ray results", update_title="", assets_folder="assets")
+    app.server.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1"]  # no other site's name may lead here
     browser = Browser(sources)
     where = "  ".join(str(store) for store in sources.stores)
     app.layout = lambda: layout(where, refresh, maker is not None)  # a fresh one for every browser that comes
@@ -165,14 +166,22 @@ def _show_trial(app: Dash, browser: Browser, maker: Maker | None) -> None:
         return [{"label": name_of(run, page.telling), "value": run.digest} for run in page.runs]
 
     @app.callback(
-        Output("details", "children"), Output("making", "children"), Input("version", "data"), Input("chosen", "value")
+        Output("details", "children"),
+        Output("making", "children"),
+        Output("shown", "data"),
+        Input("version", "data"),
+        Input("chosen", "value"),
+        State("shown", "data"),
     )
-    def show(version: str, digest: str | None) -> tuple[Any, str]:
+    def show(version: str, digest: str | None, known: str | None) -> tuple[Any, str, str]:
         snapshot, _ = browser.page()
         run = snapshot.find(digest) if digest else None
         if run is None:
-            return html.Div("Choose a trial above, or click one in the table.", className="empty"), ""
-        return run_in_full(run), maker.status(run) if maker else ""
+            return html.Div("Choose a trial above, or click one in the table.", className="empty"), "", ""
+        # figures that somebody is looking at are left alone while only other trials change
+        state = " ".join(map(str, (run.store, run.digest, run.state, run.detail, portrait_of(run), video_of(run))))
+        status = maker.status(run) if maker else ""
+        return (no_update if state == known else run_in_full(run)), status, state
 
     for what in ("portrait", "video") if maker else ():
         _on_request(app, browser, maker, what)

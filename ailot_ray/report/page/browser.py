@@ -91,7 +91,8 @@ class Page:
             wanted = "one setting" if NEEDS_PATHS[view] == 1 else "two settings"
             return f"This needs finished trials that differ in at least {wanted}: run a sweep, or widen the filter."
         if (view, choice) not in self._figures:
-            self._figures[view, choice] = self._draw(view, choice)
+            # a reader's zoom outlives the next trial
+            self._figures[view, choice] = self._draw(view, choice).update_layout(uirevision=f"{view} {choice}")
         return self._figures[view, choice]
 
     def _draw(self, view: str, choice: Choice) -> go.Figure:

@@ -135,7 +135,7 @@ def performance_profile(panels: Sequence[Panel]) -> go.Figure:
         for label in dict.fromkeys(series.label for panel in panels for series in panel.series):
             members = [series for panel in panels for series in panel.series if series.label == label]
             strata = [series.scores for series in members]
-            share, low, high = _profile(strata, thresholds, np.random.default_rng(0))
+            share, low, high = statistics.performance_profile(strata, thresholds, np.random.default_rng(0))
             if not np.isnan(low).any():
                 band(figure, thresholds, low, high, members[0])
             line = line_of(members[0]) | {"mode": "lines"}
@@ -182,22 +182,6 @@ def comparison(panels: Sequence[Panel], rows: Sequence[Row]) -> go.Figure:
     figure.update_yaxes(autorange="reversed", automargin=True, type="category")
     _keys(figure, published=any(row.published is not None for row in rows))
     return finish(figure, panels)
-
-
-def _profile(
-    strata: Sequence[Sequence[float]], thresholds: NDArray[np.float64], rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Share of all runs above each of `thresholds`, (T,), and the ends of its 95 % interval, resampling within each stratum."""
-
-    def above(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 1.0 - np.searchsorted(np.sort(scores), thresholds, side="right") / len(scores)
-
-    share = above(np.concatenate([np.asarray(stratum) for stratum in strata]))
-    if min(map(len, strata)) < 2:
-        return share, np.full_like(share, np.nan), np.full_like(share, np.nan)
-    drawn = [np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata]) for _ in range(_RESAMPLES)]
-    low, high = np.percentile([above(scores) for scores in drawn], (2.5, 97.5), axis=0)
-    return share, low, high
 
 
 def _keys(figure: go.Figure, published: bool) -> None:

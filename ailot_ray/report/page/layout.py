@@ -43,6 +43,7 @@ def layout(where: str, refresh: float, can_make: bool) -> html.Main:
         [
             dcc.Interval(id="tick", interval=int(refresh * 1000)),
             dcc.Store(id="version"),
+            dcc.Store(id="shown"),
             html.Header(
                 [html.H1("ailot_ray results"), html.Span(where, className="where"), html.Span(id="live", className="live")]
             ),

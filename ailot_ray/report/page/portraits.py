@@ -53,16 +53,24 @@ def rewards_folder(run: Run) -> Path | None:
     return None
 
 
-def load_portrait(run: Run) -> Portrait | None:
-    """The portrait of the run's rewards; None where none was drawn, or it cannot be read."""
+def portrait_of(run: Run) -> Path | None:
+    """The folder of the portrait of the run's rewards; None where none was drawn."""
     rewards = rewards_folder(run)
     if rewards is None:
         return None
-    with contextlib.suppress(OSError, ValueError, KeyError, pa.ArrowException):
+    with contextlib.suppress(OSError, ValueError, KeyError):
         digest = json.loads((rewards / MANIFEST).read_text())["digest"]
         for manifest in (run.store / "portraits").glob(f"{run.task}-*/{MANIFEST}"):
             if json.loads(manifest.read_text())["key"]["rewards"] == digest:
-                return _read(manifest.parent)
+                return manifest.parent
+    return None
+
+
+def load_portrait(run: Run) -> Portrait | None:
+    """The portrait of the run's rewards; None where none was drawn, or it cannot be read."""
+    folder = portrait_of(run)
+    with contextlib.suppress(OSError, ValueError, KeyError, pa.ArrowException):
+        return None if folder is None else _read(folder)
     return None
 
 

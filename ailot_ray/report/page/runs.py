@@ -102,8 +102,9 @@ def marks(store: Path) -> Iterator[tuple[str, float]]:
         for path in store.glob(pattern):
             with contextlib.suppress(OSError):
                 yield str(path), path.stat().st_mtime
-    for path in (store / ".locks").glob("sweep-*.lock"):
-        yield str(path), float(_held(path))
+    sweeps = (path.name for path in (store / ".locks").glob("sweep-*.lock"))
+    for name in (*sweeps, *(f"{path.name}.lock" for path in (store / ".work").glob("*"))):
+        yield name, float(_held(store / ".locks" / name))
 
 
 def video_path(store: Path, scores: Path) -> Path:
