@@ -25,7 +25,7 @@ def domain_settings(task: Task) -> dict[str, Any]:
 
 
 def format_tasks(tasks: Iterable[Task], where: Mapping[str, str]) -> str:
-    """A block for each domain, and for each custom task, its settings above; `where` holds the places of data on disk."""
+    """A block for each domain and each custom task, its settings above; `where` holds the place of data that are on disk."""
     lines: list[str] = []
     for (domain, _), members in groupby(tasks, key=lambda task: (task.domain, task.domain == "custom" and task.name)):
         block = list(members)
