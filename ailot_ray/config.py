@@ -20,6 +20,7 @@ Metric = Literal["sqeuclidean", "euclidean", "cosine"]
 Start = Literal["cut", "mask", "none"]
 Solver = Literal["sinkhorn", "pot", "exact", "nearest"]
 Simulator = Literal["gymnasium", "d4rl"]
+Target = Literal["centre", "drawn"]
 METHODS: tuple[Method, ...] = get_args(Method)
 MINARI = "minari:"
 """Begins the name of a Minari dataset, as a task and as data."""
@@ -46,8 +47,9 @@ class ICVFConfig:
     """Width of φ, ψ and T, and so the dimension of an intent."""
     layer_norm: bool = True
     """LayerNorm after each layer of φ, ψ and T."""
-    standardise: bool = True
-    """Give the networks states of zero mean and unit variance over the dataset."""
+    standardise: bool | None = None
+    """Give the networks states of zero mean and unit variance over the dataset. Left alone: not in AntMaze, where 27 numbers of
+    the ant's gait would outweigh the two of its place."""
     learning_rate: float = 3e-4
     """Of Adam."""
     discount: float = 0.99
@@ -175,6 +177,9 @@ class EvaluationConfig:
     """Episodes of each earlier snapshot; 0 skips the learning curve."""
     simulator: Simulator = "gymnasium"
     """Today's MuJoCo, or d4rl: D4RL's original environments on mujoco-py (docs/fidelity.md). `--simulator` for short."""
+    target: Target | None = None
+    """AntMaze's target: at the centre of the goal's cell, or drawn at every reset as D4RL does. Left alone: drawn on D4RL's own
+    files, whose published scores it was for, and the centre on files that stand in for them."""
 
     def __post_init__(self) -> None:
         _require(self.episodes is None or self.episodes >= 1, "evaluation.episodes", self.episodes, "1 or more")

@@ -7,15 +7,21 @@ nearest expert pair, behaviour cloning and IQL on true rewards have no alignment
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ailot_ray.config import Config, IQLConfig, RewardConfig, TransportConfig, flatten, with_settings
+from ailot_ray.config import Config, ICVFConfig, IQLConfig, RewardConfig, Target, TransportConfig, flatten, with_settings
+from ailot_ray.errors import ConfigError
 from ailot_ray.tasks import Domain, Task, get_task
 
-S = TypeVar("S", TransportConfig, RewardConfig, IQLConfig)
+S = TypeVar("S", ICVFConfig, TransportConfig, RewardConfig, IQLConfig)
 
 _IQL: dict[Domain, dict[str, float]] = {
     "locomotion": {"expectile": 0.7, "temperature": 3.0, "dropout": 0.0},
     "antmaze": {"expectile": 0.9, "temperature": 10.0, "dropout": 0.0},
     "adroit": {"expectile": 0.7, "temperature": 0.5, "dropout": 0.1},
+}
+_ICVF: dict[Domain, dict[str, Any]] = {
+    "locomotion": {"standardise": True},
+    "antmaze": {"standardise": False},
+    "adroit": {"standardise": True},
 }
 _EPISODES: dict[Domain, int] = {"locomotion": 10, "antmaze": 100, "adroit": 10}
 
@@ -69,19 +75,34 @@ def _fill(section: S, values: dict[str, Any]) -> S:
     return replace(section, **missing)
 
 
+def _target(config: Config, task: Task) -> Target | None:
+    """Where AntMaze's target lies; None elsewhere. Raises ConfigError where it cannot lie there."""
+    given = config.evaluation.target
+    if task.domain != "antmaze":
+        if given is not None:
+            raise ConfigError(f"--evaluation.target {given} is for AntMaze tasks, and {task.name} is none: leave it out")
+        return None
+    if config.evaluation.simulator == "d4rl":
+        if given == "centre":
+            raise ConfigError("--evaluation.target centre needs the default simulator: D4RL's own draws its targets")
+        return "drawn"
+    return given or ("drawn" if config.data is None and config.data_from is None else "centre")
+
+
 def resolve(config: Config) -> Config:
-    """Return `config` with every None of its sections replaced. Raises ConfigError for an unknown task.
+    """Return `config` with every None of its sections replaced. Raises ConfigError for an unknown task or an impossible target.
 
     A custom task's own settings come after what `config` says and before the method's and the domain's.
     """
     task = get_task(config.task)
     given = flatten(config)
     config = with_settings(config, {path: value for path, value in task.settings.items() if given[path] is None})
-    episodes = config.evaluation.episodes or _EPISODES[task.preset]
+    episodes, target = config.evaluation.episodes or _EPISODES[task.preset], _target(config, task)
     return replace(
         config,
+        icvf=_fill(config.icvf, _ICVF[task.preset]),
         transport=_fill(config.transport, _TRANSPORT.get(config.method, _TRANSPORT["ailot"])),
         reward=_fill(config.reward, _reward(config.method, task)),
         iql=_fill(config.iql, _IQL[task.preset]),
-        evaluation=replace(config.evaluation, episodes=episodes),
+        evaluation=replace(config.evaluation, episodes=episodes, target=target),
     )

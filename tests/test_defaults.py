@@ -1,14 +1,25 @@
 """METHOD's tables, cell by cell."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ailot_ray.config import METHODS, Config, EvaluationConfig, IQLConfig, Method, RewardConfig, TransportConfig, flatten
+from ailot_ray.config import (
+    METHODS,
+    Config,
+    EvaluationConfig,
+    ICVFConfig,
+    IQLConfig,
+    Method,
+    RewardConfig,
+    TransportConfig,
+    flatten,
+)
 from ailot_ray.defaults import resolve
 from ailot_ray.errors import ConfigError
-from ailot_ray.tasks import TASKS
+from ailot_ray.tasks import TASKS, get_task
 
 DOMAINS = {"locomotion": "hopper-medium-v2", "antmaze": "antmaze-large-diverse-v2", "adroit": "pen-human-v1"}
 
@@ -21,7 +32,9 @@ def resolved(method: Method, domain: str = "locomotion") -> dict[str, Any]:
 @pytest.mark.parametrize("task", [*TASKS])
 def test_nothing_is_left_open(method: Method, task: str) -> None:
     flat = flatten(resolve(Config(task=task, method=method)))
-    assert [path for path, value in flat.items() if value is None] == ["data", "expert"]  # "none given"
+    open_paths = {path for path, value in flat.items() if value is None}
+    assert open_paths - {"evaluation.target"} == {"data", "data_from", "expert"}  # "none given"
+    assert ("evaluation.target" in open_paths) == (get_task(task).domain != "antmaze")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -109,7 +122,8 @@ def test_the_users_own_values_survive(method: Method, domain: str) -> None:
         transport=TransportConfig("standardised", "cosine", 0, "mask", "exact", 0.3, "absolute"),
         reward=RewardConfig(alpha=1.5, tau=0.0, scale="none", rescale=False, shift=0.0),
         iql=IQLConfig(expectile=0.6, temperature=0.0, dropout=0.0),
-        evaluation=EvaluationConfig(episodes=1, curve_episodes=0),
+        icvf=ICVFConfig(standardise=domain != "locomotion"),
+        evaluation=EvaluationConfig(episodes=1, curve_episodes=0, target="centre" if domain == "antmaze" else None),
     )
     assert resolve(config) == config
     assert resolve(replace(config, transport=TransportConfig(k=0))).transport.k == 0
@@ -122,3 +136,18 @@ def test_unknown_task_suggests_near_names() -> None:
         resolve(Config(task="qqqq"))
     assert "did you mean" not in str(error.value) and "python -m ailot_ray tasks" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_target_is_drawn_on_d4rls_own_mazes_and_central_on_stand_ins() -> None:
+    own = Config(task="antmaze-umaze-v2")
+    assert resolve(own).evaluation.target == "drawn"
+    assert resolve(replace(own, data=Path("mine.hdf5"))).evaluation.target == "centre"
+    assert resolve(replace(own, data_from=Path("mine"))).evaluation.target == "centre"
+    assert resolve(replace(own, evaluation=EvaluationConfig(target="centre"))).evaluation.target == "centre"
+    assert resolve(Config(task="hopper-medium-v2")).evaluation.target is None
+    original = EvaluationConfig(simulator="d4rl")
+    assert resolve(replace(own, data=Path("mine.hdf5"), evaluation=original)).evaluation.target == "drawn"
+    with pytest.raises(ConfigError, match=r"--evaluation\.target centre needs the default simulator"):
+        resolve(replace(own, evaluation=replace(original, target="centre")))
+    with pytest.raises(ConfigError, match=r"--evaluation\.target drawn is for AntMaze tasks, and hopper-medium-v2 is none"):
+        resolve(Config(task="hopper-medium-v2", evaluation=EvaluationConfig(target="drawn")))

@@ -1,6 +1,6 @@
 """AntMaze as D4RL evaluates it (`d4rl/locomotion`), on today's MuJoCo."""
 
-from typing import Any, Literal
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -8,11 +8,11 @@ from gymnasium import spaces
 from gymnasium.envs.mujoco import MujocoEnv
 from numpy.typing import ArrayLike, NDArray
 
+from ailot_ray.config import Target
 from ailot_ray.envs.ant import TARGET, build_ant_maze
 from ailot_ray.mazes import MAZES, TARGET_RADIUS
 
 Array = NDArray[np.float64]
-Target = Literal["centre", "drawn"]
 
 _FRAME_SKIP = 5
 """Simulation steps of 0.02 s to a step."""

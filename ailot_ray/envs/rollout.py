@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ailot_ray.config import Simulator
+from ailot_ray.config import Simulator, Target
 from ailot_ray.envs.simulators import Env, make_env
 from ailot_ray.errors import SimulatorError
 from ailot_ray.tasks import Task
@@ -58,8 +58,9 @@ def roll_out(
     seed: int,
     on_episode: Callable[[int], None] | None = None,
     simulator: Simulator = "gymnasium",
+    target: Target = "centre",
 ) -> list[Episode]:
-    """Play `episodes` whole episodes of `policy` in a simulator and return them by index.
+    """Play `episodes` whole episodes of `policy` in a simulator (AntMaze: with this `target`) and return them by index.
 
     At most 16 environments run at once, in waves; one policy call serves all that still run, and finished ones are not stepped
     any more. `on_episode` is called with the index of each episode as it ends.
@@ -75,7 +76,7 @@ def roll_out(
     envs: list[Env] = []
     played: list[Episode] = []
     try:
-        envs.extend(make_env(task, simulator=simulator) for _ in range(min(episodes, MAX_ENVIRONMENTS)))
+        envs.extend(make_env(task, simulator=simulator, target=target) for _ in range(min(episodes, MAX_ENVIRONMENTS)))
         for first in range(0, episodes, MAX_ENVIRONMENTS):
             indices = range(first, min(first + MAX_ENVIRONMENTS, episodes))
             played += _play_wave(task, policy, envs, indices, seed, on_episode)

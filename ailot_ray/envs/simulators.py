@@ -11,10 +11,9 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from ailot_ray.config import Simulator
+from ailot_ray.config import Simulator, Target
 from ailot_ray.envs.adroit import ADROIT, D4RLAdroit
 from ailot_ray.envs.ant import CAMERA
-from ailot_ray.envs.antmaze import Target
 from ailot_ray.envs.custom import make_custom
 from ailot_ray.envs.original import D4RLEnv
 from ailot_ray.errors import SimulatorError

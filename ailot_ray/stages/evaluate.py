@@ -78,8 +78,8 @@ def _play(study: Study, seed: int, step: int, folder: Path, policy: Deterministi
             def ended(index: int) -> None:
                 bar.update()
 
-            simulator = study.config.evaluation.simulator
-            games = roll_out(study.task, policy, episodes, seed, on_episode=ended, simulator=simulator)
+            config = study.config.evaluation
+            games = roll_out(study.task, policy, episodes, seed, ended, config.simulator, config.target or "centre")
         with replacing(part) as temporary:
             pq.write_table(_table(study, step, games), temporary, compression="zstd")
     return pq.read_table(part)

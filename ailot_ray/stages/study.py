@@ -93,6 +93,8 @@ class Study:
         evaluation = asdict(self.config.evaluation)
         if evaluation["simulator"] == "gymnasium":
             del evaluation["simulator"]  # scores from before there was another keep their names
+        if evaluation["target"] is None:
+            del evaluation["target"]
         return {**about, "policy": policy, "evaluation": evaluation}
 
     def keys(self, seed: int) -> dict[str, Key]:
