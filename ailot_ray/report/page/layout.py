@@ -13,7 +13,7 @@ from ailot_ray.report.page.portraits import video_of
 from ailot_ray.report.page.runs import Run
 from ailot_ray.report.page.sources import value_of
 
-GRAPH: dict[str, Any] = {"displaylogo": False, "responsive": True}
+GRAPH: Any = {"displaylogo": False, "responsive": True}
 """How plotly shows a figure."""
 _WIDTHS = {"state": 130, "score": 105, "method": 170, "task": 210, "data": 230, "sweeps": 150, "seed": 95, "detail": 340}
 """Pixels; other columns are as wide as their names."""
