@@ -1,6 +1,6 @@
 """portrait ─► portraits: what to look at in one relabelling, small enough for a page to read at once.
 
-portrait.json        which trajectories were drawn: names, lengths, true returns
+portrait.json        the environment, and which trajectories were drawn: names, lengths, true returns
 steps.parquet        name, step, cost, reward (before the domain's rescaling), on mazes x, y: expert, best and worst trajectory
 coupling.parquet     name, row, column, mass: P binned to at most 128 × 128, with the steps that a bin spans
 isometry.parquet     space, horizon, low, median, high: distances of states that lie so many steps apart
@@ -29,7 +29,7 @@ from ailot_ray.stages.study import Study
 from ailot_ray.store import Artefact, read_json, write_json
 
 PORTRAIT = "portrait.json"
-FORMAT = 1
+FORMAT = 2
 BINS = 128
 """Rows and columns that a coupling keeps at most."""
 HORIZONS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120)
@@ -90,7 +90,8 @@ class _Artist:
         about = [{"name": name, "steps": len(states), "true_return": known} for name, states, _, _, known in drawn]
         for (_, i), line in zip(ends, about[1:], strict=True):
             line["trajectory"] = i
-        write_json(folder / PORTRAIT, {"lines": about, "by": "relabelled return" if dataset.rewards is None else "true return"})
+        ranked_by = "relabelled return" if dataset.rewards is None else "true return"
+        write_json(folder / PORTRAIT, {"lines": about, "by": ranked_by, "environment": self.study.task.environment})
         _write(folder / "steps.parquet", steps)
         if self.couplings:
             _write(folder / "coupling.parquet", pa.concat_tables(self.couplings))

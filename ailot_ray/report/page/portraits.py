@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from ailot_ray.mazes import CELL, MAZES, TARGET_RADIUS, Maze
 from ailot_ray.report.page.canvas import band_of, finish, grid
 from ailot_ray.report.page.runs import Run, video_path
 from ailot_ray.report.palette import CYCLE, GREY, METHODS
@@ -32,6 +33,7 @@ class Portrait:
 
     lines: dict[str, dict[str, Any]]
     """Length and true return of the drawn trajectories, by name."""
+    environment: str
     steps: pa.Table
     isometry: pa.Table
     coupling: pa.Table | None
@@ -60,10 +62,14 @@ def portrait_of(run: Run) -> Path | None:
         return None
     with contextlib.suppress(OSError, ValueError, KeyError):
         digest = json.loads((rewards / MANIFEST).read_text())["digest"]
-        for manifest in (run.store / "portraits").glob(f"{run.task}-*/{MANIFEST}"):
-            if json.loads(manifest.read_text())["key"]["rewards"] == digest:
-                return manifest.parent
+        keys = {path.parent: _key(path) for path in (run.store / "portraits").glob(f"{run.task}-*/{MANIFEST}")}
+        drawn = [folder for folder, key in keys.items() if key["rewards"] == digest]
+        return max(drawn, key=lambda folder: int(keys[folder]["format"]), default=None)
     return None
+
+
+def _key(manifest: Path) -> Any:
+    return json.loads(manifest.read_text())["key"]
 
 
 def load_portrait(run: Run) -> Portrait | None:
@@ -76,11 +82,12 @@ def load_portrait(run: Run) -> Portrait | None:
 
 def _read(folder: Path) -> Portrait:
     tables = {name: _table(folder / f"{name}.parquet") for name in ("steps", "isometry", "coupling", "places")}
-    lines = json.loads((folder / "portrait.json").read_text())["lines"]
+    about = json.loads((folder / "portrait.json").read_text())
+    lines = {line["name"]: line for line in about["lines"]}
     steps, isometry = tables["steps"], tables["isometry"]
     if steps is None or isometry is None:
         raise ValueError(f"{folder} is not whole")
-    return Portrait({line["name"]: line for line in lines}, steps, isometry, tables["coupling"], tables["places"])
+    return Portrait(lines, about.get("environment", ""), steps, isometry, tables["coupling"], tables["places"])
 
 
 def _table(path: Path) -> pa.Table | None:
@@ -206,8 +213,33 @@ def over_maze(portrait: Portrait, alpha: float) -> go.Figure | None:
         table = _of(portrait.steps, name)
         line = {"color": COLOURS[name], "width": 2.4}
         figure.add_trace(go.Scatter(x=table["x"], y=table["y"], mode="lines", line=line, name=_label(portrait, name)))
+    if portrait.environment in MAZES:
+        _draw_maze(figure, MAZES[portrait.environment])
     figure.update_yaxes(scaleanchor="x", scaleratio=1)
     return _small(figure)
+
+
+def _draw_maze(figure: go.Figure, maze: Maze) -> None:
+    """Walls and target, in metres, y upwards."""
+    half = CELL / 2
+    walls = [
+        {"type": "rect", "x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half, "line": {"width": 0}}
+        | {"fillcolor": "#B8C2CC", "layer": "below"}
+        for x, y in maze.walls.tolist()
+    ]
+    (x, y), r = maze.goal.tolist(), TARGET_RADIUS
+    target = {
+        "type": "circle",
+        "x0": x - r,
+        "x1": x + r,
+        "y0": y - r,
+        "y1": y + r,
+        "line": {"color": METHODS["iql"], "width": 3},
+    }
+    left, right, bottom, top = maze.extent
+    figure.update_layout(shapes=[*walls, target])
+    figure.update_xaxes(range=[left, right], constrain="domain", showgrid=False)
+    figure.update_yaxes(range=[bottom, top], showgrid=False)
 
 
 def _coupling(table: pa.Table, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
