@@ -97,7 +97,7 @@ class Worker:
     def make(self, name: str) -> Message:
         # AntMaze -v0 draws its target once, when it is made, from NumPy's global generator; -v2 draws at every reset.
         np.random.seed(0)  # noqa: NPY002
-        env = gym.make(name)
+        env: Any = gym.make(name)
         self.environments.append(env)
         return {
             "number": len(self.environments) - 1,
