@@ -57,7 +57,7 @@ class MujocoEnv(gym.Env):  # type: ignore[misc]
     def reset(self) -> Any:
         self.sim.reset()
         self.sim.forward()
-        return self.reset_model()  # type: ignore[attr-defined]
+        return self.reset_model()
 
     def set_state(self, qpos: Any, qvel: Any) -> None:
         old = self.sim.get_state()
