@@ -83,11 +83,12 @@ def _solve_scaling(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, toleranc
             break
         omega, omega_cap = _relax(omega, omega_cap, error, previous)
         previous = error
-        if max(_spread(u, rows), _spread(v, columns)) > ABSORB_ABOVE:
-            f = f + eps * torch.where(rows, u, 1.0).log()
-            g = g + eps * torch.where(columns, v, 1.0).log()
-            kernel = _kernel(barrier, f, g, epsilon)
-            u, v = rows.to(cost), columns.to(cost)
+        wide = active & (torch.maximum(_spread(u, rows), _spread(v, columns)) > ABSORB_ABOVE)
+        if wide.any():  # each problem by itself: its company must not change when
+            f[wide] += eps[wide] * torch.where(rows[wide], u[wide], 1.0).log()
+            g[wide] += eps[wide] * torch.where(columns[wide], v[wide], 1.0).log()
+            kernel[wide] = _kernel(barrier[wide], f[wide], g[wide], epsilon[wide])
+            u[wide], v[wide] = rows[wide].to(cost), columns[wide].to(cost)
             kv = _times(kernel, v)
     u = (a / kv).masked_fill(~rows, 0.0)  # rows exact: what is left is the columns' error
     plan = u[:, :, None] * kernel * v[:, None, :]
@@ -105,9 +106,10 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
     return torch.bmm(matrix, vector[:, :, None])[:, :, 0]
 
 
-def _spread(scaling: Tensor, real: Tensor) -> float:
-    largest = torch.where(real & scaling.isfinite(), scaling, 1.0)
-    return float(torch.maximum(largest.amax(), 1.0 / largest.amin()))
+def _spread(scaling: Tensor, real: Tensor) -> Tensor:
+    """How far each problem's u or v (B, n) has gone from 1, (B,)."""
+    real_ones = torch.where(real & scaling.isfinite(), scaling, 1.0)
+    return torch.maximum(real_ones.amax(1), 1.0 / real_ones.amin(1))
 
 
 def _relax(omega: Tensor, cap: Tensor, error: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ailot_ray.config import Metric, TransportConfig
+from ailot_ray.method import kernel_passes as passes
 from ailot_ray.method.diagnostics import Coherence, temporal_coherence
 from ailot_ray.method.fused import Scaled, solve_fused
 from ailot_ray.method.sinkhorn import SINGLE_PRECISION, Couplings, sinkhorn
@@ -77,6 +78,8 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 def look_ahead_cost(x: Tensor, y: Tensor, k: int, metric: Metric = "sqeuclidean") -> Tensor:
     """C of METHOD section 2 for one pair of prepared features x (Ta, d), y (Te, d): for k > 0 the same distances again, shifted
     and clamped."""
+    if x.device.type == "cpu" and x.dtype == y.dtype == torch.float32 and metric != "euclidean":
+        return _fused_cost(x, y, k)
     distances = squared_distances(x, y)
     if metric == "euclidean":
         distances = distances.sqrt_()
@@ -87,6 +90,16 @@ def look_ahead_cost(x: Tensor, y: Tensor, k: int, metric: Metric = "sqeuclidean"
     cost[n:, :m] += distances[-1, k:]
     cost[:n, m:] += distances[k:, -1:]
     cost[n:, m:] += distances[-1, -1]
+    return cost
+
+
+def _fused_cost(x: Tensor, y: Tensor, k: int) -> Tensor:
+    """The same in one pass after the matrix product."""
+    centre = y.mean(0)
+    x, y = x - centre, y - centre
+    gram = x @ y.T
+    cost = torch.empty_like(gram)
+    passes.look_ahead(gram.numpy(), x.square().sum(1).numpy(), y.square().sum(1).numpy(), k, cost.numpy())
     return cost
 
 
@@ -125,7 +138,7 @@ def absolute_epsilon(cost: Tensor, config: TransportConfig) -> float:
     assert config.epsilon is not None
     if config.epsilon_unit == "absolute":
         return config.epsilon
-    mean = float(cost.mean())
+    mean = float(cost.mean(dtype=torch.float64))
     return config.epsilon * mean if mean > 0 else config.epsilon  # all costs zero: any ε gives the product coupling
 
 

@@ -1,5 +1,6 @@
 """align ─► alignment: the per-step transport cost of every trajectory against every expert."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from torch import Tensor
 
 from ailot_ray.errors import ConfigError, StoreError
 from ailot_ray.files import replacing
+from ailot_ray.method.batched import align_batch
 from ailot_ray.method.neighbours import nearest_distances, pair_features
+from ailot_ray.method.transport import Alignment, prepare
 from ailot_ray.method.transport import align as align_pair
-from ailot_ray.method.transport import prepare
 from ailot_ray.progress import progress_bar
 from ailot_ray.stages.pretrain import load_encoder, pretrain, standardisation
 from ailot_ray.stages.study import Study
@@ -102,40 +104,38 @@ def missing_parts(folder: Path, parts: int) -> list[int]:
 class PartSolver:
     """Solves any part of a study's alignment by its number. A part's bytes do not depend on who solves it, or when."""
 
-    def __init__(self, study: Study, intents: Artefact | None) -> None:
+    def __init__(self, study: Study, intents: Artefact | None, batched: bool | None = None) -> None:
+        """`batched`: solve the trajectories of a part together; on CUDA if None."""
         self.study, self.features = study, Features(study, intents)
         self.rows = list(study.dataset.rows())
         self.parts = partition(study.dataset.lengths)
         self.nearest = study.config.transport.solver == "nearest"
+        self.batched = self.features.device.type == "cuda" if batched is None else batched
+        self.batched &= study.config.transport.solver == "sinkhorn"
         embed = self._pairs if self.nearest else lambda states, successors: self.features(states)
         self.experts: list[Any] = [embed(expert.observations, expert.next_observations) for expert in study.experts]
 
     def solve(self, number: int, folder: Path) -> None:
         """Write part `number` into the work folder: one row a solve, or one a trajectory for nearest neighbours."""
         trajectories = self.parts[number].tolist()
-        solve = self._neighbours if self.nearest else self._transports
-        _write(part_path(folder, number), pa.Table.from_pylist([row for index in trajectories for row in solve(index)]))
+        if self.nearest:
+            rows = [row for index in trajectories for row in self._neighbours(index)]
+        else:
+            rows = list(self._transports(trajectories))
+        _write(part_path(folder, number), pa.Table.from_pylist(rows))
 
-    def _transports(self, trajectory: int) -> list[dict[str, Any]]:
-        agent = self.features(self.study.dataset.observations[self.rows[trajectory]])
-        found = []
-        for number, expert in enumerate(self.experts):
-            solved = align_pair(agent, expert, self.study.config.transport)
-            coherence = solved.coherence()
-            found.append(
-                {
-                    "trajectory": trajectory,
-                    "expert": number,
-                    "first": solved.first,
-                    "error": solved.error,
-                    "converged": solved.converged,
-                    "iterations": solved.iterations,
-                    "coherence": coherence.correlation,
-                    "backward": coherence.backward,
-                    "cost": solved.cost,
-                }
-            )
-        return found
+    def _transports(self, trajectories: list[int]) -> Iterator[dict[str, Any]]:
+        config, observations = self.study.config.transport, self.study.dataset.observations
+        if self.batched:
+            agents = [self.features(observations[self.rows[index]]) for index in trajectories]
+            for number, expert in enumerate(self.experts):
+                for index, solved in zip(trajectories, align_batch(agents, expert, config), strict=True):
+                    yield _row(index, number, solved)
+            return
+        for index in trajectories:
+            agent = self.features(observations[self.rows[index]])
+            for number, expert in enumerate(self.experts):
+                yield _row(index, number, align_pair(agent, expert, config))
 
     def _neighbours(self, trajectory: int) -> list[dict[str, Any]]:
         row, dataset = self.rows[trajectory], self.study.dataset
@@ -145,6 +145,21 @@ class PartSolver:
     def _pairs(self, states: NDArray[np.float32], successors: NDArray[np.float32]) -> NDArray[np.float32]:
         k = self.study.config.transport.k or 0
         return pair_features(self.features(states).cpu().numpy(), self.features(successors).cpu().numpy(), k)
+
+
+def _row(trajectory: int, expert: int, solved: Alignment) -> dict[str, Any]:
+    coherence = solved.coherence()
+    return {
+        "trajectory": trajectory,
+        "expert": expert,
+        "first": solved.first,
+        "error": solved.error,
+        "converged": solved.converged,
+        "iterations": solved.iterations,
+        "coherence": coherence.correlation,
+        "backward": coherence.backward,
+        "cost": solved.cost,
+    }
 
 
 def merge_parts(folder: Path, parts: int) -> None:

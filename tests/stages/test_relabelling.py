@@ -15,7 +15,7 @@ from ailot_ray.config import Method, RewardConfig, TransportConfig
 from ailot_ray.errors import ConfigError, DataError
 from ailot_ray.method.transport import align as align_pair
 from ailot_ray.stages import Study, align, load_report, load_rewards, pretrain, relabel
-from ailot_ray.stages.align import load_costs
+from ailot_ray.stages.align import PartSolver, load_costs, part_path
 from ailot_ray.stages.pretrain import load_encoder
 
 from .conftest import ENDS, LENGTHS, OpenStudy
@@ -204,3 +204,19 @@ def _move(arrays: Arrays, rows: NDArray[np.bool_]) -> None:
     for key in ("observations", "next_observations"):
         arrays[key][rows, 0] += 40.0
         arrays[key][~rows, 1] += 40.0
+
+
+def test_a_part_solved_in_a_batch_is_the_part_solved_one_by_one(open_study: OpenStudy, tmp_path: Path) -> None:
+    study = open_study("otr", experts=2, transport=TransportConfig(tolerance=2e-5, max_iterations=20_000))
+    tables = []
+    for batched in (False, True):
+        folder = tmp_path / str(batched)
+        part_path(folder, 0).parent.mkdir(parents=True)
+        PartSolver(study, None, batched).solve(0, folder)
+        tables.append(pq.read_table(part_path(folder, 0)).sort_by([("trajectory", "ascending"), ("expert", "ascending")]))
+    alone, together = tables
+    assert together.column_names == alone.column_names and together.num_rows == 2 * len(LENGTHS)
+    for name in ("trajectory", "expert", "first", "converged"):
+        assert together[name].to_pylist() == alone[name].to_pylist()
+    for expected, found in zip(alone["cost"].to_pylist(), together["cost"].to_pylist(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0.01, atol=1e-3 * np.mean(expected))
