@@ -28,9 +28,11 @@ from ailot_ray.method.iql import DeterministicPolicy
 from ailot_ray.stages.fit import load_tensors
 from ailot_ray.tasks import Task, get_task
 
-TASKS = ("halfcheetah-medium-v2", "hopper-medium-v2", "walker2d-medium-v2")
-TASKS += ("antmaze-umaze-v2", "antmaze-medium-diverse-v2", "antmaze-large-play-v2")
-TASKS += ("pen-human-v0", "door-human-v0", "hammer-human-v0", "relocate-human-v0")
+TASKS = (
+    *("halfcheetah-medium-v2", "hopper-medium-v2", "walker2d-medium-v2"),
+    *("antmaze-umaze-v2", "antmaze-medium-diverse-v2", "antmaze-large-play-v2"),
+    *("pen-human-v0", "door-human-v0", "hammer-human-v0", "relocate-human-v0"),
+)
 STEPS, HOLD = (1, 10, 100), 5
 MOVED, INERTIAS = ("body_pos", "body_quat", "site_pos"), ("body_mass", "body_inertia", "body_ipos", "body_iquat")
 

@@ -1,5 +1,6 @@
 """D4RL's own environments behind the pipe: the adapter against a stand-in worker, and the real one where it is built."""
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -190,8 +191,10 @@ def test_the_command_line_refuses_in_one_line(
     assert message in line
 
 
-NAMES = ("hopper-builtin", "halfcheetah-medium-v2", "walker2d-medium-v2", "antmaze-umaze-v0", "antmaze-large-play-v2")
-NAMES += ("pen-human-v0", "door-human-v1", "hammer-human-v1", "relocate-cloned-v0")
+NAMES = (
+    *("hopper-builtin", "halfcheetah-medium-v2", "walker2d-medium-v2", "antmaze-umaze-v0", "antmaze-large-play-v2"),
+    *("pen-human-v0", "door-human-v1", "hammer-human-v1", "relocate-cloned-v0"),
+)
 
 
 @pytest.fixture
@@ -210,7 +213,7 @@ def test_d4rls_own_environments_fit_their_tasks_and_repeat(name: str) -> None:
     first, other, again = (env.reset(seed=seed)[0] for seed in (1, 2, 1))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     observation, reward, terminated, truncated, info = env.step(act(0.1, task))
-    assert observation.shape == (task.observation_size,) and np.isfinite(reward) and not terminated and not truncated
+    assert observation.shape == (task.observation_size,) and math.isfinite(reward) and not terminated and not truncated
     assert ("success" in info) == (task.domain != "locomotion")
     assert isinstance(env, original.D4RLEnv)
     np.testing.assert_array_equal(env.set_state(env.state()), env.set_state(env.state()))
