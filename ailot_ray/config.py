@@ -21,6 +21,7 @@ Start = Literal["cut", "mask", "none"]
 Solver = Literal["sinkhorn", "pot", "exact", "nearest"]
 Simulator = Literal["gymnasium", "d4rl"]
 Target = Literal["centre", "drawn"]
+Actions = Literal["mean", "sample"]
 METHODS: tuple[Method, ...] = get_args(Method)
 MINARI = "minari:"
 """Begins the name of a Minari dataset, as a task and as data."""
@@ -180,6 +181,9 @@ class EvaluationConfig:
     target: Target | None = None
     """AntMaze's target: at the centre of the goal's cell, or drawn at every reset as D4RL does. Left alone: drawn on D4RL's own
     files, whose published scores it was for, and the centre on files that stand in for them."""
+    actions: Actions = "mean"
+    """The policy's mean action, as IQL's authors evaluate, or a sample of π(a|s): by means alone an agent can come to rest
+    where that of the data stood still, and stay there."""
 
     def __post_init__(self) -> None:
         _require(self.episodes is None or self.episodes >= 1, "evaluation.episodes", self.episodes, "1 or more")

@@ -98,7 +98,10 @@ def test_flat_paths_are_those_of_flags_and_grids() -> None:
 
 
 def test_a_section_flattens_alone() -> None:
-    assert flatten(EvaluationConfig(episodes=3)) == {"episodes": 3, "curve_episodes": 5}
+    assert flatten(EvaluationConfig(episodes=3)) == {
+        **{"episodes": 3, "curve_episodes": 5},
+        **{"simulator": "gymnasium", "target": None, "actions": "mean"},
+    }
     assert flatten(EvaluationConfig(episodes=3), "evaluation.")["evaluation.episodes"] == 3
 
 

@@ -59,11 +59,13 @@ def roll_out(
     on_episode: Callable[[int], None] | None = None,
     simulator: Simulator = "gymnasium",
     target: Target = "centre",
+    noise: NDArray[np.float32] | None = None,
 ) -> list[Episode]:
     """Play `episodes` whole episodes of `policy` in a simulator (AntMaze: with this `target`) and return them by index.
 
     At most 16 environments run at once, in waves; one policy call serves all that still run, and finished ones are not stepped
-    any more. `on_episode` is called with the index of each episode as it ends.
+    any more. `on_episode` is called with the index of each episode as it ends. `noise` (a,) is the standard deviation of a
+    normal deviate that is added to each action before it is clipped, drawn from a generator of the episode's own.
 
     Episode i depends on (`seed`, i) and the policy alone, not on how many are played beside it. What a batched policy computes
     for a row can still differ in the last bits with the number of rows (a matrix product rounds differently), and a long
@@ -79,7 +81,7 @@ def roll_out(
         envs.extend(make_env(task, simulator=simulator, target=target) for _ in range(min(episodes, MAX_ENVIRONMENTS)))
         for first in range(0, episodes, MAX_ENVIRONMENTS):
             indices = range(first, min(first + MAX_ENVIRONMENTS, episodes))
-            played += _play_wave(task, policy, envs, indices, seed, on_episode)
+            played += _play_wave(task, policy, envs, indices, seed, on_episode, noise)
     finally:
         for env in envs:
             env.close()
@@ -93,16 +95,22 @@ def _play_wave(
     indices: range,
     seed: int,
     on_episode: Callable[[int], None] | None,
+    noise: NDArray[np.float32] | None,
 ) -> list[Episode]:
     """Play the episodes `indices`, one in each environment; they come in the order in which they end."""
     ended = []
     running = dict(zip(indices, envs, strict=False))
     observations = {index: env.reset(seed=episode_seed(seed, index))[0] for index, env in running.items()}
     returns = dict.fromkeys(running, 0.0)
+    generators = {index: np.random.default_rng([seed, index, 1]) for index in running}  # other draws than the reset's
     length = 0
     while running:
         batch = np.stack([observations[index] for index in running]).astype(np.float32)
         actions = choose_actions(task, envs[0], policy, batch)
+        if noise is not None:
+            deviates = np.stack([generators[index].standard_normal(len(noise), np.float32) for index in running])
+            space = envs[0].action_space
+            actions = np.clip(actions + noise * deviates, space.low, space.high)  # type: ignore[attr-defined]
         length += 1
         for (index, env), action in zip(list(running.items()), actions, strict=True):
             observations[index], reward, terminated, truncated, info = env.step(action)

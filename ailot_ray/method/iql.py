@@ -281,6 +281,8 @@ class DeterministicPolicy:
         self.actor = Actor(1, size, parameters["log_std"].shape[-1], width)
         load_members(self.actor, [parameters])
         self.actor.requires_grad_(False)
+        self.std: NDArray[np.float32] = self.actor.log_std.clamp(LOG_STD_MIN, LOG_STD_MAX).exp().numpy().ravel()
+        """Standard deviation of π(a|s) in each action dimension, (a,)."""
 
     @torch.no_grad()
     def __call__(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:

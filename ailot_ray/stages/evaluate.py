@@ -79,7 +79,8 @@ def _play(study: Study, seed: int, step: int, folder: Path, policy: Deterministi
                 bar.update()
 
             config = study.config.evaluation
-            games = roll_out(study.task, policy, episodes, seed, ended, config.simulator, config.target or "centre")
+            noise = policy.std if config.actions == "sample" else None
+            games = roll_out(study.task, policy, episodes, seed, ended, config.simulator, config.target or "centre", noise)
         with replacing(part) as temporary:
             pq.write_table(_table(study, step, games), temporary, compression="zstd")
     return pq.read_table(part)

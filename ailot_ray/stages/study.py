@@ -95,6 +95,8 @@ class Study:
             del evaluation["simulator"]  # scores from before there was another keep their names
         if evaluation["target"] is None:
             del evaluation["target"]
+        if evaluation["actions"] == "mean":
+            del evaluation["actions"]
         return {**about, "policy": policy, "evaluation": evaluation}
 
     def keys(self, seed: int) -> dict[str, Key]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ailot_ray.envs import roll_out
+from ailot_ray.envs import roll_out, rollout
 from ailot_ray.envs.rollout import MAX_ENVIRONMENTS
 from ailot_ray.errors import SimulatorError
 from ailot_ray.tasks import Task, get_task
@@ -57,6 +57,30 @@ def test_zero_policy_agrees_with_a_loop_by_hand() -> None:
         assert episode.length < HOPPER.horizon
         assert episode.success is None
     assert len({episode.undiscounted_return for episode in played}) == 3
+
+
+def test_noise_is_the_episodes_own_whatever_is_played_beside_it() -> None:
+    noise = np.array([0.4, 0.2, 0.1], np.float32)
+    three = roll_out(HOPPER, stumble, episodes=3, seed=1, noise=noise)
+    assert three == roll_out(HOPPER, stumble, episodes=3, seed=1, noise=noise)
+    assert three[:1] == roll_out(HOPPER, stumble, episodes=1, seed=1, noise=noise)
+    still = roll_out(HOPPER, stumble, episodes=3, seed=1)
+    assert still == roll_out(HOPPER, stumble, episodes=3, seed=1, noise=np.zeros(3, np.float32))
+    assert not {episode.undiscounted_return for episode in three} & {episode.undiscounted_return for episode in still}
+
+
+def test_noise_has_the_deviation_asked_for_and_is_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    env, taken = gymnasium.make("HalfCheetah-v4"), []
+    plain = env.step
+    monkeypatch.setattr(env, "step", lambda action: (taken.append(action), plain(action))[1])
+    monkeypatch.setattr(rollout, "make_env", lambda task, **options: env)
+    roll_out(CHEETAH, constant(CHEETAH, 0.5), episodes=1, seed=0, noise=np.linspace(0.0, 0.1, 6, dtype=np.float32))
+    actions = np.array(taken)
+    np.testing.assert_allclose(actions.mean(0), 0.5, atol=0.02)
+    np.testing.assert_allclose(actions.std(0), np.linspace(0.0, 0.1, 6), atol=0.01)
+    taken.clear()
+    roll_out(CHEETAH, constant(CHEETAH, 0.5), episodes=1, seed=0, noise=np.full(6, 2.0, np.float32))
+    assert np.abs(np.array(taken)).max() == 1.0
 
 
 def test_repeats_exactly_and_follows_the_seed() -> None:
