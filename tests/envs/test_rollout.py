@@ -1,6 +1,7 @@
 """Roll-outs against a loop written by hand; seeds, horizons, clipping, waves."""
 
 from collections.abc import Callable
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -70,9 +71,15 @@ def test_noise_is_the_episodes_own_whatever_is_played_beside_it() -> None:
 
 
 def test_noise_has_the_deviation_asked_for_and_is_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    env, taken = gymnasium.make("HalfCheetah-v4"), []
+    env = gymnasium.make("HalfCheetah-v4")
+    taken: list[Actions] = []
     plain = env.step
-    monkeypatch.setattr(env, "step", lambda action: (taken.append(action), plain(action))[1])
+
+    def step(action: Actions) -> tuple[Any, ...]:
+        taken.append(action)
+        return plain(action)
+
+    monkeypatch.setattr(env, "step", step)
     monkeypatch.setattr(rollout, "make_env", lambda task, **options: env)
     roll_out(CHEETAH, constant(CHEETAH, 0.5), episodes=1, seed=0, noise=np.linspace(0.0, 0.1, 6, dtype=np.float32))
     actions = np.array(taken)
