@@ -1,5 +1,6 @@
-"""A sweep as a program: interrupted, its driver killed, its trials' workers killed. The end is that of an undisturbed one."""
+"""A sweep as a program: interrupted, its driver, its trials' workers, a node killed. The end is that of an undisturbed one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -34,21 +35,63 @@ SETTINGS = {
     **{"iql.steps": 3000, "iql.batch_size": 16, "iql.width": 16, "iql.snapshots": 3},
     **{"evaluation.episodes": 2, "evaluation.curve_episodes": 1},
 }
+TWO = ("--workers", "2")
 SECONDS_TO_END = 30.0
 SLOW_TO_END = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
 """Ray's own, which work on nothing: after a SIGKILL they try for a minute to tell the head, which is gone."""
 
 
+LOSING_A_NODE = """
+import json, os, runpy, sys, threading, time
+from pathlib import Path
+from ray.cluster_utils import Cluster
+
+store, sys.argv = Path(sys.argv[1]), sys.argv[2:]
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+raylets = {}
+for _ in range(2):
+    node = cluster.add_node(num_cpus=1)
+    raylets[node.all_processes["raylet"][0].process.pid] = node
+
+def parent(pid):
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+def lose():
+    while True:
+        for path in (store / ".journal").glob("*.jsonl"):
+            entries = [json.loads(line) for line in path.read_text().splitlines()]
+            pid = int(path.stem.rpartition("-")[2])
+            scored = any(entry["event"] == "finished" and entry["kind"] == "scores" for entry in entries)
+            training = entries and entries[-1]["event"] == "began" and entries[-1]["kind"] == "policies"
+            if scored and training and parent(pid) in raylets:
+                cluster.remove_node(raylets[parent(pid)], allow_graceful=False)
+                print(json.dumps({"pid": pid, "time": time.time(), "digest": entries[-1]["digest"]}), flush=True)
+                return
+        time.sleep(0.05)
+
+threading.Thread(target=lose, daemon=True).start()
+sys.argv += ["--address", cluster.address]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    cluster.shutdown()
+"""
+"""Runs the program on a cluster of three nodes of one core each, and takes away one that is training its second policy."""
+
+
 class Program:
     """experiments/sweep_tau.py in a process of its own. Whatever it starts inherits a mark, by which it is found."""
 
-    def __init__(self, folder: Path, store: Path, *more: str) -> None:
+    def __init__(self, folder: Path, store: Path, *more: str, before: Sequence[str] = ()) -> None:
         self.mark = uuid.uuid4().hex
         data = tiny(folder).data
-        arguments = ["--task", "hopper-medium-v2", "--data", str(data), "--seeds", "0", "1", "--workers", "2", *FLAGS, *more]
+        arguments = ["--task", "hopper-medium-v2", "--data", str(data), "--seeds", "0", "1", *FLAGS, *more]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "experiments" / "sweep_tau.py"), *arguments, "--store", str(store)],
+            [sys.executable, *before, str(ROOT / "experiments" / "sweep_tau.py"), *arguments, "--store", str(store)],
             env=environment | {MARK: self.mark},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -106,7 +149,7 @@ def test_interrupted_then_killed_then_finished(tmp_path: Path, undisturbed: Path
     store = tmp_path / "store"
     lost: Counter[str] = Counter()
     for kind, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        program, before = Program(undisturbed.parent, store), counted(store, "finished", ["scores"]).total()
+        program, before = Program(undisturbed.parent, store, *TWO), counted(store, "finished", ["scores"]).total()
         wait_for(lambda before=before: counted(store, "finished", ["scores"]).total() > before, "another trial's seed")  # type: ignore[misc]
         assert program.process.poll() is None
         if kind == signal.SIGINT:
@@ -122,20 +165,20 @@ def test_interrupted_then_killed_then_finished(tmp_path: Path, undisturbed: Path
         assert 0 < len(ready) < 22, "it was not stopped in the middle"
         assert all(began[digest] - lost[digest] <= 1 for digest in ready)
         lost = began
-    _, errors = Program(undisturbed.parent, store).end(0)
+    _, errors = Program(undisturbed.parent, store, *TWO).end(0)
     finally_begun = counted(store, "began")
     assert all(finally_begun[digest] == lost[digest] for digest in ready), "a finished stage was begun again"
     assert max(finally_begun.values()) <= 3 and (finally_begun.total() - len(finally_begun)) <= 2 * 2
     require_the_end_of(store, undisturbed)
     started = len(list((store / ".journal").iterdir()))
-    output, _ = Program(undisturbed.parent, store).end(0)
+    output, _ = Program(undisturbed.parent, store, *TWO).end(0)
     assert "reward.tau=0.25" in output and len(list((store / ".journal").iterdir())) == started
 
 
 def test_workers_of_trials_are_killed(tmp_path: Path, undisturbed: Path) -> None:
     """Each of three gets SIGKILL while it trains; Tune starts the trials again, and they go on."""
     store, killed = tmp_path / "store", set[int]()
-    program = Program(undisturbed.parent, store, "--launcher", "inline")
+    program = Program(undisturbed.parent, store, *TWO, "--launcher", "inline")
     while len(killed) < 3:
         training = {
             int(path.stem.rpartition("-")[2])
@@ -151,3 +194,17 @@ def test_workers_of_trials_are_killed(tmp_path: Path, undisturbed: Path) -> None
     program.end(0)
     require_the_end_of(store, undisturbed)
     assert counted(store, "began", ["policies"]).total() <= len(TAUS) * len(SEEDS) + len(killed)
+
+
+def test_a_node_is_lost(tmp_path: Path, undisturbed: Path) -> None:
+    """One of three nodes dies with the trial that it runs; the others take it over from its checkpoint."""
+    store = tmp_path / "store"
+    program = Program(undisturbed.parent, store, "--launcher", "inline", before=("-c", LOSING_A_NODE, str(store)))
+    output, _ = program.end(0)
+    lost = next(json.loads(line) for line in output.splitlines() if line.startswith('{"pid"'))
+    require_the_end_of(store, undisturbed)
+    began = counted(store, "began")
+    assert began[lost["digest"]] == 2, "what was in flight on the lost node is begun once more"
+    assert began.total() == len(began) + 1, "and nothing else is"
+    (journal,) = (store / ".journal").glob(f"*-{lost['pid']}.jsonl")
+    assert json.loads(journal.read_text().splitlines()[-1])["time"] < lost["time"] + 3.0, "its worker lived on"
