@@ -6,8 +6,8 @@
 One thread, synthetic data of hopper's shapes, batch 256, two layers of 256 units, fp32. Everything runs in one process, in
 alternation, round after round, and is timed by CPU seconds; the table gives the median of the rounds, and ratios of medians.
 The arithmetic floor is the matrix products of one of our steps alone, into buffers that exist. `--corl` takes a checkout's own
-file: it is not on PyPI. All run under the memory settings of this package, which the others profit from as well. The last line
-is json.
+file: it is no package to install. All run under the memory settings of this package, which the others profit from as well. The
+last line is json.
 """
 
 import importlib.util
