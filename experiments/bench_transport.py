@@ -262,6 +262,8 @@ def scaling(arguments: Arguments) -> dict[str, Any]:
                 axis.legend(frameon=False)
             if name == "length of both":
                 axis.set(xscale="log", yscale="log")
+                axis.set_xticks(at, [str(n) for n in at])
+                axis.minorticks_off()
             else:
                 axis.set_ylim(bottom=0)
             axis.set(xlabel=name, ylabel="CPU ms")
