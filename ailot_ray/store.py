@@ -23,6 +23,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from filelock import FileLock
 
 from ailot_ray.errors import StoreError
@@ -58,6 +60,12 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error}): delete the folder {path.parent} and run again") from error
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write a Parquet table atomically; the same table gives the same bytes."""
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ailot_ray.errors import ConfigError, StoreError
-from ailot_ray.files import replacing
 from ailot_ray.method.batched import align_batch
 from ailot_ray.method.neighbours import nearest_distances, pair_features
 from ailot_ray.method.transport import Alignment, prepare
@@ -20,7 +19,7 @@ from ailot_ray.method.transport import align as align_pair
 from ailot_ray.progress import progress_bar
 from ailot_ray.stages.pretrain import load_encoder, pretrain, standardisation
 from ailot_ray.stages.study import Study
-from ailot_ray.store import CHECKPOINTS, Artefact
+from ailot_ray.store import CHECKPOINTS, Artefact, write_parquet
 
 COSTS, SOLVES = "costs.parquet", "solves.parquet"
 SHARD = 32
@@ -57,7 +56,7 @@ class Features:
     def __init__(self, study: Study, intents: Artefact | None) -> None:
         self.device = study.device
         self.encoder = load_encoder(intents, study.device) if intents else None
-        self.metric = study.config.transport.metric or "sqeuclidean"
+        self.metric, self.k = study.config.transport.metric or "sqeuclidean", study.config.transport.k or 0
         self.mean = self.std = torch.zeros(())
         if study.config.transport.space == "standardised":
             self.mean, self.std = standardisation(torch.from_numpy(study.dataset.observations))
@@ -73,6 +72,10 @@ class Features:
 
     def __call__(self, states: NDArray[np.float32]) -> Tensor:
         return prepare(self.space(states), self.metric)
+
+    def pairs(self, states: NDArray[np.float32], successors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of one trajectory, each step's features beside those k steps on: what nearest neighbours are sought among."""
+        return pair_features(self(states).cpu().numpy(), self(successors).cpu().numpy(), self.k)
 
 
 def require_length(study: Study) -> None:
@@ -112,7 +115,7 @@ class PartSolver:
         self.nearest = study.config.transport.solver == "nearest"
         self.batched = self.features.device.type == "cuda" if batched is None else batched
         self.batched &= study.config.transport.solver == "sinkhorn"
-        embed = self._pairs if self.nearest else lambda states, successors: self.features(states)
+        embed = self.features.pairs if self.nearest else lambda states, successors: self.features(states)
         self.experts: list[Any] = [embed(expert.observations, expert.next_observations) for expert in study.experts]
 
     def solve(self, number: int, folder: Path) -> None:
@@ -122,7 +125,7 @@ class PartSolver:
             rows = [row for index in trajectories for row in self._neighbours(index)]
         else:
             rows = list(self._transports(trajectories))
-        _write(part_path(folder, number), pa.Table.from_pylist(rows))
+        write_parquet(part_path(folder, number), pa.Table.from_pylist(rows))
 
     def _transports(self, trajectories: list[int]) -> Iterator[dict[str, Any]]:
         config, observations = self.study.config.transport, self.study.dataset.observations
@@ -139,12 +142,8 @@ class PartSolver:
 
     def _neighbours(self, trajectory: int) -> list[dict[str, Any]]:
         row, dataset = self.rows[trajectory], self.study.dataset
-        own = self._pairs(dataset.observations[row], dataset.next_observations[row])
+        own = self.features.pairs(dataset.observations[row], dataset.next_observations[row])
         return [{"trajectory": trajectory, "expert": ANY_EXPERT, "cost": nearest_distances(own, self.experts)}]
-
-    def _pairs(self, states: NDArray[np.float32], successors: NDArray[np.float32]) -> NDArray[np.float32]:
-        k = self.study.config.transport.k or 0
-        return pair_features(self.features(states).cpu().numpy(), self.features(successors).cpu().numpy(), k)
 
 
 def _row(trajectory: int, expert: int, solved: Alignment) -> dict[str, Any]:
@@ -174,9 +173,9 @@ def merge_parts(folder: Path, parts: int) -> None:
         "expert": np.repeat(solved["expert"].to_numpy().astype(np.int16), lengths),
         "cost": costs.flatten().to_numpy().astype(np.float64),
     }
-    _write(folder / COSTS, pa.table(columns))
+    write_parquet(folder / COSTS, pa.table(columns))
     if "error" in solved.column_names:
-        _write(folder / SOLVES, solved.drop_columns(["cost"]).combine_chunks())
+        write_parquet(folder / SOLVES, solved.drop_columns(["cost"]).combine_chunks())
 
 
 def _read_part(path: Path) -> pa.Table:
@@ -184,11 +183,6 @@ def _read_part(path: Path) -> pa.Table:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path} cannot be read ({error}): delete it to solve that part again") from error
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
 
 
 def load_costs(alignment: Artefact, transitions: int) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ailot_ray.envs import Episode, roll_out
-from ailot_ray.files import replacing
 from ailot_ray.method.iql import DeterministicPolicy
 from ailot_ray.progress import progress_bar
 from ailot_ray.stages.align import align
@@ -16,7 +15,7 @@ from ailot_ray.stages.learn import learn, snapshot_name, snapshot_steps
 from ailot_ray.stages.pretrain import pretrain
 from ailot_ray.stages.relabel import relabel
 from ailot_ray.stages.study import Study
-from ailot_ray.store import CHECKPOINTS, Artefact, write_json
+from ailot_ray.store import CHECKPOINTS, Artefact, write_json, write_parquet
 
 EPISODES, TRIAL = "episodes.parquet", "trial.json"
 
@@ -38,8 +37,7 @@ def evaluate(study: Study, seed: int) -> Artefact:
         played = [
             _play(study, seed, step, folder, load_policy(policies, step)) for step, episodes in _plan(study).items() if episodes
         ]
-        with replacing(folder / EPISODES) as temporary:
-            pq.write_table(pa.concat_tables(played).combine_chunks(), temporary, compression="zstd")
+        write_parquet(folder / EPISODES, pa.concat_tables(played).combine_chunks())
         write_json(folder / TRIAL, _trial(study, seed, policies))
 
     return study.store.produce("scores", study.task.name, study.scores_key(policies.digest), build)
@@ -81,8 +79,7 @@ def _play(study: Study, seed: int, step: int, folder: Path, policy: Deterministi
             config = study.config.evaluation
             noise = policy.std if config.actions == "sample" else None
             games = roll_out(study.task, policy, episodes, seed, ended, config.simulator, config.target or "centre", noise)
-        with replacing(part) as temporary:
-            pq.write_table(_table(study, step, games), temporary, compression="zstd")
+        write_parquet(part, _table(study, step, games))
     return pq.read_table(part)
 
 

@@ -19,14 +19,13 @@ from torch import Tensor
 
 from ailot_ray.data.trajectories import Expert
 from ailot_ray.errors import ConfigError
-from ailot_ray.files import replacing
-from ailot_ray.method.neighbours import nearest_distances, pair_features
+from ailot_ray.method.neighbours import nearest_distances
 from ailot_ray.method.transport import align as align_pair
 from ailot_ray.stages.align import Features
 from ailot_ray.stages.pretrain import pretrain, standardisation
 from ailot_ray.stages.relabel import REPORT, REWARDS, relabel
 from ailot_ray.stages.study import Study
-from ailot_ray.store import Artefact, read_json, write_json
+from ailot_ray.store import Artefact, read_json, write_json, write_parquet
 
 PORTRAIT = "portrait.json"
 FORMAT = 2
@@ -92,14 +91,14 @@ class _Artist:
             line["trajectory"] = i
         ranked_by = "relabelled return" if dataset.rewards is None else "true return"
         write_json(folder / PORTRAIT, {"lines": about, "by": ranked_by, "environment": self.study.task.environment})
-        _write(folder / "steps.parquet", steps)
+        write_parquet(folder / "steps.parquet", steps)
         if self.couplings:
-            _write(folder / "coupling.parquet", pa.concat_tables(self.couplings))
-        _write(folder / "isometry.parquet", self._isometry())
+            write_parquet(folder / "coupling.parquet", pa.concat_tables(self.couplings))
+        write_parquet(folder / "isometry.parquet", self._isometry())
         if self.maze:
             some = np.sort(np.random.default_rng(0).permutation(len(dataset))[:PLACES])
             at = dataset.observations[some, :2]
-            _write(folder / "places.parquet", pa.table({"x": at[:, 0], "y": at[:, 1], "reward": squashed[some]}))
+            write_parquet(folder / "places.parquet", pa.table({"x": at[:, 0], "y": at[:, 1], "reward": squashed[some]}))
 
     def _line(self, name: str, states: NDArray[np.float32], successors: NDArray[np.float32], expert: int) -> pa.Table:
         """The costs and rewards along one trajectory against the expert that the dataset's rewards have taken for it."""
@@ -122,15 +121,11 @@ class _Artist:
     ) -> NDArray[np.float64]:
         transport, experts = self.study.config.transport, self.study.experts
         if transport.solver == "nearest":
-            pairs = [self._pairs(one.observations, one.next_observations) for one in experts]
-            return nearest_distances(self._pairs(states, successors), pairs)
+            pairs = [self.features.pairs(one.observations, one.next_observations) for one in experts]
+            return nearest_distances(self.features.pairs(states, successors), pairs)
         solved = align_pair(self.features(states), self.features(experts[expert].observations), transport)
         self.couplings.append(_binned(name, solved.plan, solved.first if transport.start == "cut" else 0))
         return solved.cost
-
-    def _pairs(self, states: NDArray[np.float32], successors: NDArray[np.float32]) -> NDArray[np.float32]:
-        k = self.study.config.transport.k or 0
-        return pair_features(self.features(states).cpu().numpy(), self.features(successors).cpu().numpy(), k)
 
     def _isometry(self) -> pa.Table:
         """Quartiles of the distances between states of one trajectory that lie `horizon` steps apart, by space."""
@@ -175,8 +170,3 @@ def _binned(name: str, plan: Tensor, first: int) -> pa.Table:
 
 def _edges(size: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, size, min(size, BINS) + 1).round().astype(np.int64))
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")

@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from ailot_ray.errors import ConfigError
-from ailot_ray.files import replacing
 from ailot_ray.method.diagnostics import collapse_and_saturation, look_ahead_distance, relabel_correlations, time_isometry
 from ailot_ray.method.reward import Rewards, rescale, rewards_from_costs
 from ailot_ray.stages.align import SOLVES, Features, align, load_costs
 from ailot_ray.stages.pretrain import load_encoder, pretrain, untrained_encoder
 from ailot_ray.stages.signs import HORIZONS, failure_signs
 from ailot_ray.stages.study import Study
-from ailot_ray.store import RUN, Artefact, read_json, write_json
+from ailot_ray.store import RUN, Artefact, read_json, write_json, write_parquet
 
 REWARDS, REPORT = "rewards.parquet", "report.json"
 
@@ -62,8 +61,7 @@ def _write_rewards(study: Study, folder: Path, final: NDArray[np.float32], rewar
     if rewards is not None:
         columns["expert"] = np.repeat(rewards.chosen, lengths).astype(np.int16)
         columns["squashed"] = rewards.squashed
-    with replacing(folder / REWARDS) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
+    write_parquet(folder / REWARDS, pa.table(columns))
 
 
 def load_rewards(artefact: Artefact) -> NDArray[np.float32]:
