@@ -13,11 +13,10 @@ import tyro
 
 from ailot_ray.config import Config, with_settings
 from ailot_ray.data.builtin import SOURCE
-from ailot_ray.envs import record_video
 from ailot_ray.errors import AilotError, ConfigError, DataError
 from ailot_ray.report.page.runs import Run, video_path
 from ailot_ray.report.page.sources import Sources, find_stores
-from ailot_ray.stages import Study, learn, load_policy, portrait
+from ailot_ray.stages import Study, portrait, record_policy
 from ailot_ray.stages.evaluate import TRIAL
 from ailot_ray.store import SHORT, Store, read_json
 
@@ -114,7 +113,7 @@ class Portrait:
             study, seed = reopen(run, store, self.data)
             if self.video:
                 path = video_path(store, _folder(run))
-                record_video(study.task, load_policy(learn(study, [seed])[0], study.config.iql.steps), path, seed)
+                record_policy(study, seed, path)
             else:
                 path = portrait(study, seed).folder
             made[run.digest] = str(path)

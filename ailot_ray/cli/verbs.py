@@ -12,7 +12,7 @@ from ailot_ray.cli.jobs import perform_all
 from ailot_ray.cli.showing import show_results
 from ailot_ray.cluster.options import ClusterOptions, Stage
 from ailot_ray.config import METHODS, Config, Method
-from ailot_ray.envs import make_env, record_video
+from ailot_ray.envs import make_env
 from ailot_ray.errors import ConfigError, SimulatorError
 from ailot_ray.files import replacing
 from ailot_ray.mazes import MAZES
@@ -20,7 +20,7 @@ from ailot_ray.report.maps import plot_rewards_on_maze
 from ailot_ray.report.page.runs import video_path
 from ailot_ray.report.relabel import format_relabel_report
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import Study, evaluate, learn, load_policy, load_report, load_rewards, relabel
+from ailot_ray.stages import Study, evaluate, load_report, load_rewards, record_policy, relabel
 from ailot_ray.store import Artefact, Store
 from ailot_ray.tasks import get_task
 
@@ -123,7 +123,7 @@ class Evaluate(_Work):
                 scores[str(seed)] = trial.score
                 print(f"seed {seed}: normalised score {trial.score:.1f}")
         if self.video:
-            record_policy(self, self.config.method, self.seeds[0], self.video)
+            show_policy(self, self.config.method, self.seeds[0], self.video)
         return result | {"scores": scores, "video": str(self.video) if self.video else None}
 
 
@@ -147,7 +147,7 @@ class Run(_Work):
         if self.video:
             method = min(methods, key=METHODS.index)  # AILOT before any baseline
             try:
-                record_policy(self, method, self.seeds[0], self.video)
+                show_policy(self, method, self.seeds[0], self.video)
                 result["video"] = str(self.video)
             except SimulatorError as error:  # a machine that cannot draw still has its table
                 print(f"ailot_ray: no video: {error}", file=sys.stderr)
@@ -174,11 +174,10 @@ def draw_rewards(study: Study, seed: int, path: Path) -> None:
     print(f"map of the rewards, seed {seed}: {path}")
 
 
-def record_policy(work: _Work, method: Method, seed: int, path: Path) -> None:
+def show_policy(work: _Work, method: Method, seed: int, path: Path) -> None:
     """Write a video of a trained policy's first episode, and keep it where the results page looks for it."""
     study = Study.open(replace(work.config, method=method), Store(work.store))
-    policies = learn(study, [seed])[0]
-    episode = record_video(study.task, load_policy(policies, study.config.iql.steps), path, seed)
+    episode = record_policy(study, seed, path)
     with replacing(video_path(work.store, evaluate(study, seed).folder)) as temporary:
         shutil.copyfile(path, temporary)
     print(f"video of {method}, seed {seed}: {path} ({episode.length} steps, return {episode.undiscounted_return:.0f})")

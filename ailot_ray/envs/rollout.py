@@ -1,6 +1,6 @@
 """Roll-outs: whole episodes of a policy, several environments behind one policy call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +37,22 @@ def episode_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
 
 
-def choose_actions(task: Task, env: Env, policy: Policy, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+def noise_generator(seed: int, index: int) -> np.random.Generator:
+    """What the noise of episode `index` is drawn from: other draws than its reset's."""
+    return np.random.default_rng([seed, index, 1])
+
+
+def choose_actions(
+    task: Task,
+    env: Env,
+    policy: Policy,
+    observations: NDArray[np.float32],
+    noise: NDArray[np.float32] | None = None,
+    generators: Sequence[np.random.Generator] = (),
+) -> NDArray[np.float32]:
     """The policy's actions at `observations` (B, o), clipped to the action space of `env`, (B, a).
+
+    `noise` (a,) is the standard deviation of what is added first, row by row from the B `generators`.
 
     Raises SimulatorError where an action is not a finite number, which MuJoCo would answer by silently resetting itself.
     """
@@ -48,6 +62,8 @@ def choose_actions(task: Task, env: Env, policy: Policy, observations: NDArray[n
         raise ValueError(f"the policy gave actions of shape {actions.shape}, not {(len(observations), task.action_size)}")
     if not np.isfinite(actions).all():
         raise SimulatorError(f"task {task.name}: the policy gave an action that is not a number; lower --iql.learning-rate")
+    if noise is not None:
+        actions = actions + noise * np.stack([generator.standard_normal(len(noise), np.float32) for generator in generators])
     return np.clip(actions, space.low, space.high)  # type: ignore[attr-defined]
 
 
@@ -102,15 +118,11 @@ def _play_wave(
     running = dict(zip(indices, envs, strict=False))
     observations = {index: env.reset(seed=episode_seed(seed, index))[0] for index, env in running.items()}
     returns = dict.fromkeys(running, 0.0)
-    generators = {index: np.random.default_rng([seed, index, 1]) for index in running}  # other draws than the reset's
+    generators = {index: noise_generator(seed, index) for index in running}
     length = 0
     while running:
         batch = np.stack([observations[index] for index in running]).astype(np.float32)
-        actions = choose_actions(task, envs[0], policy, batch)
-        if noise is not None:
-            deviates = np.stack([generators[index].standard_normal(len(noise), np.float32) for index in running])
-            space = envs[0].action_space
-            actions = np.clip(actions + noise * deviates, space.low, space.high)  # type: ignore[attr-defined]
+        actions = choose_actions(task, envs[0], policy, batch, noise, [generators[index] for index in running])
         length += 1
         for (index, env), action in zip(list(running.items()), actions, strict=True):
             observations[index], reward, terminated, truncated, info = env.step(action)

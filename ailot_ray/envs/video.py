@@ -17,9 +17,11 @@ from typing import Any
 import gymnasium
 import imageio.v2 as imageio
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ailot_ray.envs.rollout import Episode, Policy, choose_actions, episode_seed
+from ailot_ray.config import Target
+from ailot_ray.envs.rollout import Episode, Policy, choose_actions, episode_seed, noise_generator
 from ailot_ray.envs.simulators import make_env
 from ailot_ray.errors import SimulatorError
 from ailot_ray.files import replacing
@@ -37,18 +39,27 @@ mujoco.MjrContext(mujoco.MjModel.from_xml_string("<mujoco/>"), mujoco.mjtFontSca
 """
 
 
-def record_video(task: Task, policy: Policy, path: Path, seed: int, max_steps: int | None = None) -> Episode:
+def record_video(
+    task: Task,
+    policy: Policy,
+    path: Path,
+    seed: int,
+    max_steps: int | None = None,
+    target: Target = "centre",
+    noise: NDArray[np.float32] | None = None,
+) -> Episode:
     """Play one episode of `policy` and write it to `path` (H.264, yuv420p, 320×240), at true speed; return the episode.
 
-    The episode is episode 0 of ``roll_out(task, policy, episodes, seed)``, up to the rounding named there, and is cut off after
-    `max_steps`. Where the environment runs faster than 32 frames a second only every n-th step is drawn (Hopper: every
-    fourth of 125 a second). The file appears whole or not at all; missing folders are made.
+    The episode is episode 0 of ``roll_out(task, policy, episodes, seed, target=target, noise=noise)``, up to the rounding named
+    there, and is cut off after `max_steps`. Where the environment runs faster than 32 frames a second only every n-th step is
+    drawn (Hopper: every fourth of 125 a second). The file appears whole or not at all; missing folders are made.
 
     Sets `MUJOCO_GL` in this process where it is unset. Raises SimulatorError as make_env and roll_out do, and where nothing
     can be drawn.
     """
     os.environ["MUJOCO_GL"] = _choose_backend(task)
-    env = make_env(task, render=True)
+    env = make_env(task, render=True, target=target)
+    generator = noise_generator(seed, 0)
     try:
         simulated_fps = float(env.metadata.get("render_fps", MAX_FPS))
         stride = math.ceil(simulated_fps / MAX_FPS)
@@ -63,7 +74,8 @@ def record_video(task: Task, policy: Policy, path: Path, seed: int, max_steps: i
                 video.append_data(env.render())
                 undiscounted_return, length, ended = 0.0, 0, False
                 while length < steps and not ended:
-                    action = choose_actions(task, env, policy, observation[None].astype(np.float32))[0]
+                    batch = observation[None].astype(np.float32)
+                    action = choose_actions(task, env, policy, batch, noise, [generator])[0]
                     observation, reward, terminated, truncated, info = env.step(action)
                     undiscounted_return += float(reward)
                     length += 1

@@ -10,7 +10,7 @@ one can be killed at any moment: called again, it goes on from its last checkpoi
 
 from ailot_ray.stages.align import align
 from ailot_ray.stages.collect import Collection, collect_dataset
-from ailot_ray.stages.evaluate import evaluate, load_policy, score_snapshot
+from ailot_ray.stages.evaluate import evaluate, load_policy, record_policy, score_snapshot
 from ailot_ray.stages.learn import learn
 from ailot_ray.stages.portrait import portrait
 from ailot_ray.stages.pretrain import pretrain
@@ -29,6 +29,7 @@ __all__ = [
     "load_rewards",
     "portrait",
     "pretrain",
+    "record_policy",
     "relabel",
     "score_snapshot",
 ]

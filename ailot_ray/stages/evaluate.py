@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from ailot_ray.envs import Episode, roll_out
+from ailot_ray.config import Target
+from ailot_ray.envs import Episode, record_video, roll_out
 from ailot_ray.method.iql import DeterministicPolicy
 from ailot_ray.progress import progress_bar
 from ailot_ray.stages.align import align
@@ -43,6 +46,20 @@ def evaluate(study: Study, seed: int) -> Artefact:
     return study.store.produce("scores", study.task.name, study.scores_key(policies.digest), build)
 
 
+def record_policy(study: Study, seed: int, path: Path) -> Episode:
+    """Write a video of the first episode that scores a seed's final policy; trains whatever is missing first."""
+    policy = load_policy(learn(study, [seed])[0], study.config.iql.steps)
+    return record_video(study.task, policy, path, seed, target=_target(study), noise=_noise(study, policy))
+
+
+def _target(study: Study) -> Target:
+    return study.config.evaluation.target or "centre"
+
+
+def _noise(study: Study, policy: DeterministicPolicy) -> NDArray[np.float32] | None:
+    return policy.std if study.config.evaluation.actions == "sample" else None
+
+
 def score_snapshot(study: Study, seed: int, policies: str, step: int, actor: Path) -> float | None:
     """Play a snapshot while its learner still learns; returns its mean normalised score, None where no episode is asked for.
 
@@ -76,9 +93,8 @@ def _play(study: Study, seed: int, step: int, folder: Path, policy: Deterministi
             def ended(index: int) -> None:
                 bar.update()
 
-            config = study.config.evaluation
-            noise = policy.std if config.actions == "sample" else None
-            games = roll_out(study.task, policy, episodes, seed, ended, config.simulator, config.target or "centre", noise)
+            simulator, noise = study.config.evaluation.simulator, _noise(study, policy)
+            games = roll_out(study.task, policy, episodes, seed, ended, simulator, _target(study), noise)
         write_parquet(part, _table(study, step, games))
     return pq.read_table(part)
 

@@ -43,6 +43,14 @@ def names_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("drawing")
+def test_the_video_shows_the_noisy_episode_that_is_scored(tmp_path: Path) -> None:
+    noise = np.array([0.3, 0.3, 0.3], np.float32)
+    episode = record_video(HOPPER, push, tmp_path / "hopper.mp4", seed=3, noise=noise)
+    assert episode == roll_out(HOPPER, push, episodes=1, seed=3, noise=noise)[0]
+    assert episode != roll_out(HOPPER, push, episodes=1, seed=3)[0]
+
+
+@pytest.mark.usefixtures("drawing")
 def test_the_file_holds_every_fourth_step_at_true_speed(tmp_path: Path) -> None:
     path = tmp_path / "new" / "hopper.mp4"
     episode = record_video(HOPPER, push, path, seed=0, max_steps=13)

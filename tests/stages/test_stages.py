@@ -1,4 +1,5 @@
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,9 +12,10 @@ import pytest
 from data.synthetic import episodes, write_hdf5
 
 from ailot_ray.config import METHODS, EvaluationConfig, Method, RewardConfig, TransportConfig
+from ailot_ray.envs import Episode
 from ailot_ray.files import sha256_of
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import Study, align, evaluate, learn, load_policy, pretrain, relabel, score_snapshot
+from ailot_ray.stages import Study, align, evaluate, learn, load_policy, pretrain, record_policy, relabel, score_snapshot
 from ailot_ray.stages.learn import snapshot_steps
 from ailot_ray.store import MANIFEST, RUN, Artefact, digest_of
 
@@ -112,6 +114,37 @@ def test_scores_of_another_simulator_are_other_scores_of_the_same_policies(open_
     assert ours.keys(0)["policies"] == d4rls.keys(0)["policies"]
     assert "simulator" not in ours.scores_key("policy")["evaluation"]  # scores from before there was a choice are found
     assert d4rls.relevant_settings()["evaluation.simulator"] == "d4rl"
+
+
+def test_the_games_are_those_that_the_settings_ask_for(
+    open_study: OpenStudy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Target and noise, in roll-outs and in the video alike."""
+    module, asked = sys.modules["ailot_ray.stages.evaluate"], []
+
+    def played(task: Any, policy: Any, episodes: int, seed: int, ended: Any, *how: Any) -> list[Episode]:
+        asked.append(("scores", *how))
+        return [Episode(i, 0.0, 1, None) for i in range(episodes)]
+
+    def filmed(task: Any, policy: Any, path: Path, seed: int, **how: Any) -> Episode:
+        asked.append(("video", "gymnasium", how["target"], how["noise"]))
+        return Episode(0, 0.0, 1, None)
+
+    monkeypatch.setattr(module, "roll_out", played)
+    monkeypatch.setattr(module, "record_video", filmed)
+    study = open_study("bc", evaluation=EvaluationConfig(episodes=1, curve_episodes=0, actions="sample"))
+    drawn = replace(study, config=replace(study.config, evaluation=replace(study.config.evaluation, target="drawn")))
+    for one in (open_study("bc", evaluation=EvaluationConfig(episodes=1, curve_episodes=0)), study, drawn):
+        evaluate(one, 0)
+        record_policy(one, 0, tmp_path / "policy.mp4")
+    std = load_policy(learn(study, [0])[0], study.config.iql.steps).std
+    assert std.shape == (3,) and (std > 0).all()
+    expected = [("centre", None), ("centre", std), ("drawn", std)]
+    for (what, simulator, target, noise), (kind, (where, deviation)) in zip(
+        asked, [(kind, how) for how in expected for kind in ("scores", "video")], strict=True
+    ):
+        assert (what, simulator, target) == (kind, "gymnasium", where)
+        assert noise is None if deviation is None else np.array_equal(noise, deviation)
 
 
 def test_behaviour_cloning_knows_no_rewards(open_study: OpenStudy, tmp_path: Path) -> None:
