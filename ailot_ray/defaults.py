@@ -106,3 +106,16 @@ def resolve(config: Config) -> Config:
         iql=_fill(config.iql, _IQL[task.preset]),
         evaluation=replace(config.evaluation, episodes=episodes, target=target),
     )
+
+
+def paths_read(config: Config) -> tuple[str, ...]:
+    """Beginnings of the paths that the method of a resolved configuration depends on."""
+    sections = {
+        "ailot": ("icvf.", "transport.", "reward.", "iql."),
+        "bc": ("iql.",),
+        "iql": ("reward.rescale", "reward.shift", "iql."),
+    }.get(config.method, ("transport.", "reward.", "iql."))
+    aligned = config.method not in ("bc", "iql")
+    if aligned and config.transport.space == "intent":
+        sections = (*sections, "icvf.")
+    return (*sections, "evaluation.", *(("expert",) if aligned else ()))

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 from ailot_ray import config as config_module
 from ailot_ray.config import METHODS, Config, flatten
-from ailot_ray.defaults import resolve
+from ailot_ray.defaults import paths_read, resolve
 from ailot_ray.report.layout import markdown_lines
 from ailot_ray.tasks import Domain
 
@@ -68,17 +68,20 @@ def _presets() -> list[str]:
     unset = [path for path, value in flatten(Config()).items() if value is None and "." in path]
     blocks = ["## What unset settings come to\n"]
     for domain, task in _EXAMPLES.items():
-        resolved = {method: flatten(resolve(replace(Config(task=task), method=method))) for method in METHODS}
-        lines = [(f"`{path}`", *(_used(method, path, resolved[method][path]) for method in METHODS)) for path in unset]
+        resolved = [resolve(replace(Config(task=task), method=method)) for method in METHODS]
+        lines = [(f"`{path}`", *(_used(config, path) for config in resolved)) for path in unset]
         table = markdown_lines(("path", *METHODS), lines, (True, *[True] * len(METHODS)))
         blocks.append("\n".join([f"### {domain} (`{task}`)\n", *table, ""]))
     return blocks
 
 
-def _used(method: str, path: str, value: Any) -> str:
-    """The value, or a dash for what the method never reads."""
-    idle = {"bc": ("transport.", "reward.", "iql.expectile", "iql.temperature"), "iql": ("transport.",)}.get(method, ())
-    return "–" if path.startswith(idle) else f"{value:.4g}" if isinstance(value, float) else str(value)
+def _used(config: Config, path: str) -> str:
+    """The value, or a dash for what the method never reads, or the domain does not have."""
+    value = flatten(config)[path]
+    idle = ("iql.expectile", "iql.temperature") if config.method == "bc" else ()  # which shares the rest of the section
+    if value is None or path in idle or not path.startswith(paths_read(config)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _attribute_docs() -> dict[tuple[str, str], str]:

@@ -14,7 +14,7 @@ from ailot_ray.config import Config, flatten
 from ailot_ray.data import load_dataset
 from ailot_ray.data.experts import choose_experts
 from ailot_ray.data.trajectories import Dataset, Expert
-from ailot_ray.defaults import resolve
+from ailot_ray.defaults import paths_read, resolve
 from ailot_ray.runtime import set_up_torch
 from ailot_ray.store import Artefact, Key, Store, digest_of
 from ailot_ray.tasks import Task, get_task
@@ -132,14 +132,7 @@ class Study:
 
     def relevant_settings(self) -> dict[str, Any]:
         """The flat settings that the method's result depends on: what the results table shows."""
-        sections = {
-            "ailot": ("icvf.", "transport.", "reward.", "iql."),
-            "bc": ("iql.",),
-            "iql": ("reward.rescale", "reward.shift", "iql."),
-        }.get(self.config.method, ("transport.", "reward.", "iql."))
-        if self.aligned and self.uses_intents:
-            sections = (*sections, "icvf.")
-        wanted = (*sections, "evaluation.", *(("experts", "expert") if self.aligned else ()))
+        wanted = paths_read(self.config)
         settings = {path: value for path, value in flatten(self.config).items() if path.startswith(wanted)}
         if self.task.domain == "custom":  # a definition that has changed makes rows of its own
             defined = ("environment", "horizon", "reference_min", "reference_max")
