@@ -3,10 +3,10 @@
     python experiments/maze_standstill.py --task antmaze-medium-diverse-v2 --data FILE --store DIR --icvf.steps 10000 \\
         --iql.steps 40000 [--icvf.standardise True]
 
-Makes whatever of the study is not in the store. Prints Markdown: the share of the file's steps at which nothing of the ant moves
-faster than 0.1 (m or rad a second); the reward, before the domain's rescaling, by distance to the target; and of roll-outs by
-mean and by sampled actions, how many reach the target, and how many have moved less than 1 cm over their last 200 steps.
-With `--episodes 0` no policy is asked for.
+Makes whatever of the study is not in the store. Prints Markdown: the share of the file's steps at which nothing of the ant
+moves faster than 0.1 (m or rad a second); the reward, before the domain's rescaling, by distance to the target; and of
+roll-outs by mean and by sampled actions, how many reach the target, and how many have moved less than 1 cm over their last 200
+steps. With `--episodes 0` no policy is asked for.
 """
 
 import itertools

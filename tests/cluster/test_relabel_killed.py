@@ -4,10 +4,7 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.session import connected
 from ailot_ray.config import Config
 
+from .programs import Program
 from .relabelling import (
     Begun,
     Hunter,
@@ -25,7 +23,6 @@ from .relabelling import (
     config_of,
     done,
     plain,
-    processes_with,
     require_nothing_done_twice,
     times_begun,
     wait_for,
@@ -33,12 +30,6 @@ from .relabelling import (
 from .tiny import require_nothing_half_written, sealed
 
 pytestmark = [pytest.mark.cluster]
-
-MARK = "AILOT_RELABEL_TEST"
-SECONDS_TO_END = 20.0
-"""In which all processes of a command's own Ray end after it."""
-SLOW_TO_END = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
-"""Ray's own, which work on nothing: after a SIGKILL they try for a minute to tell the head, which is gone."""
 
 LOSING_A_NODE = """
 import json, sys, threading, time
@@ -75,43 +66,11 @@ sys.exit(status)
 """
 
 
-def names(pids: Sequence[int]) -> list[str]:
-    """The command lines of processes, those that still are."""
-    lines = [Path(f"/proc/{pid}/cmdline") for pid in pids]
-    return [line.read_text().replace("\0", " ").strip()[:80] for line in lines if line.exists()]
-
-
-class Command:
-    """A relabelling in a process of its own. Whatever it starts inherits a mark, by which it is found."""
-
-    def __init__(self, config: Config, store: Path, before: Sequence[str] = ("-m", "ailot_ray"), *more: str) -> None:
-        self.mark = uuid.uuid4().hex
-        arguments = ["relabel", "--task", config.task, "--data", str(config.data), "--method", "otr", "--device", "cpu"]
-        arguments += ["--transport.tolerance", str(config.transport.tolerance)]
-        arguments += ["--transport.max-iterations", str(config.transport.max_iterations)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        self.process = subprocess.Popen(
-            [sys.executable, *before, *arguments, "--store", str(store), *more],
-            env=environment | {MARK: self.mark, "RAY_USAGE_STATS_ENABLED": "0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # so that its group gets what a terminal sends: the command and all that it started
-        )
-
-    def processes(self) -> list[int]:
-        return processes_with(MARK, self.mark)
-
-    def end(self, status: int, seconds: float = 240.0) -> tuple[str, str]:
-        """What it printed, when it has ended with `status` and nothing that it started lives any more."""
-        output, errors = self.process.communicate(timeout=seconds)
-        assert self.process.returncode == status, errors
-        spared = SLOW_TO_END if status == -signal.SIGKILL else set()
-        deadline = time.monotonic() + SECONDS_TO_END
-        while left := set(names(self.processes())) - spared:
-            assert time.monotonic() < deadline, f"{left} live on after status {status}"
-            time.sleep(0.1)
-        return output, errors
+def relabelling(config: Config, store: Path, *more: str, before: Sequence[str] = ("-m", "ailot_ray")) -> Program:
+    arguments = ["relabel", "--task", config.task, "--data", str(config.data), "--method", "otr", "--device", "cpu"]
+    arguments += ["--transport.tolerance", str(config.transport.tolerance)]
+    arguments += ["--transport.max-iterations", str(config.transport.max_iterations)]
+    return Program([*before, *arguments, "--store", str(store), *more], 240.0, 20.0)
 
 
 def test_interrupted_then_killed_then_finished(tmp_path: Path) -> None:
@@ -121,7 +80,7 @@ def test_interrupted_then_killed_then_finished(tmp_path: Path) -> None:
     there: frozenset[int] = frozenset()
     for kind, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         first = len(there)
-        command = Command(config, store, ("-m", "ailot_ray"), "--workers", "2")
+        command = relabelling(config, store, "--workers", "2")
         wait_for(lambda first=first: len(done(store)) >= first + 2, "two more parts")  # type: ignore[misc]
         assert command.process.poll() is None and len(command.processes()) > 5
         if kind == signal.SIGINT:
@@ -136,7 +95,7 @@ def test_interrupted_then_killed_then_finished(tmp_path: Path) -> None:
         assert not sealed(store)
         before, there = times_begun(store), done(store)
         assert first + 2 <= len(there) < 14, "it was not stopped in the middle"
-    Command(config, store, ("-m", "ailot_ray"), "--workers", "2").end(0)
+    relabelling(config, store, "--workers", "2").end(0)
     assert sealed(store) == expected
     counts = times_begun(store)
     assert all(counts[part] == before[part] for part in there), "a part that was there was solved again"
@@ -149,7 +108,7 @@ def test_a_node_is_lost(tmp_path: Path) -> None:
     """One of three nodes of one core each: nothing is left free for what it was doing but the place of another actor."""
     config, store = config_of(tmp_path, 20), tmp_path / "store"
     expected = sealed(plain(config, tmp_path / "plain"))
-    output, _ = Command(config, store, ("-c", LOSING_A_NODE, str(store))).end(0)
+    output, _ = relabelling(config, store, before=("-c", LOSING_A_NODE, str(store))).end(0)
     lost = json.loads(output.splitlines()[0])
     assert sealed(store) == expected
     counts = times_begun(store)

@@ -3,10 +3,7 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +14,13 @@ from ailot_ray.config import with_settings
 from ailot_ray.stages import evaluate
 from ailot_ray.store import read_journal
 
-from .relabelling import processes_with, wait_for
+from .programs import Program
+from .relabelling import wait_for
 from .tiny import opened, require_nothing_half_written, sealed, table, tiny
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
-MARK = "AILOT_SWEEP_TEST"
 TAUS, SEEDS = (0.1, 0.25, 0.5, 1.0, 2.0), (0, 1)
 FLAGS = (
     *("--icvf.steps", "1000", "--icvf.batch-size", "16", "--icvf.width", "16"),
@@ -36,10 +33,6 @@ SETTINGS = {
     **{"evaluation.episodes": 2, "evaluation.curve_episodes": 1},
 }
 TWO = ("--workers", "2")
-SECONDS_TO_END = 30.0
-SLOW_TO_END = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
-"""Ray's own, which work on nothing: after a SIGKILL they try for a minute to tell the head, which is gone."""
-
 
 LOSING_A_NODE = """
 import json, os, runpy, sys, threading, time
@@ -82,43 +75,10 @@ finally:
 """Runs the program on a cluster of three nodes of one core each, and takes away one that is training its second policy."""
 
 
-class Program:
-    """experiments/sweep_tau.py in a process of its own. Whatever it starts inherits a mark, by which it is found."""
-
-    def __init__(self, folder: Path, store: Path, *more: str, before: Sequence[str] = ()) -> None:
-        self.mark = uuid.uuid4().hex
-        data = tiny(folder).data
-        arguments = ["--task", "hopper-medium-v2", "--data", str(data), "--seeds", "0", "1", *FLAGS, *more]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        self.process = subprocess.Popen(
-            [sys.executable, *before, str(ROOT / "experiments" / "sweep_tau.py"), *arguments, "--store", str(store)],
-            env=environment | {MARK: self.mark},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def processes(self) -> list[int]:
-        return processes_with(MARK, self.mark)
-
-    def end(self, status: int, seconds: float = 400.0) -> tuple[str, str]:
-        """What it printed, when it has ended with `status` and nothing that it started lives any more."""
-        output, errors = self.process.communicate(timeout=seconds)
-        assert self.process.returncode == status, errors
-        spared = SLOW_TO_END if status == -signal.SIGKILL else set()
-        deadline = time.monotonic() + SECONDS_TO_END
-        while left := {name_of(pid) for pid in self.processes()} - spared - {""}:
-            assert time.monotonic() < deadline, f"{left} live on after status {status}"
-            time.sleep(0.1)
-        return output, errors
-
-
-def name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()[:80]
-    except OSError:
-        return ""
+def sweep(folder: Path, store: Path, *more: str, before: Sequence[str] = ()) -> Program:
+    """experiments/sweep_tau.py on the tiny data."""
+    arguments = ["--task", "hopper-medium-v2", "--data", str(tiny(folder).data), "--seeds", "0", "1", *FLAGS, *more]
+    return Program([*before, str(ROOT / "experiments" / "sweep_tau.py"), *arguments, "--store", str(store)], 400.0, 30.0)
 
 
 def counted(store: Path, event: str, kinds: Sequence[str] = ("intents", "policies", "scores")) -> Counter[str]:
@@ -149,7 +109,7 @@ def test_interrupted_then_killed_then_finished(tmp_path: Path, undisturbed: Path
     store = tmp_path / "store"
     lost: Counter[str] = Counter()
     for kind, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        program, before = Program(undisturbed.parent, store, *TWO), counted(store, "finished", ["scores"]).total()
+        program, before = sweep(undisturbed.parent, store, *TWO), counted(store, "finished", ["scores"]).total()
         wait_for(lambda before=before: counted(store, "finished", ["scores"]).total() > before, "another trial's seed")  # type: ignore[misc]
         assert program.process.poll() is None
         if kind == signal.SIGINT:
@@ -165,20 +125,20 @@ def test_interrupted_then_killed_then_finished(tmp_path: Path, undisturbed: Path
         assert 0 < len(ready) < 22, "it was not stopped in the middle"
         assert all(began[digest] - lost[digest] <= 1 for digest in ready)
         lost = began
-    _, errors = Program(undisturbed.parent, store, *TWO).end(0)
+    _, errors = sweep(undisturbed.parent, store, *TWO).end(0)
     finally_begun = counted(store, "began")
     assert all(finally_begun[digest] == lost[digest] for digest in ready), "a finished stage was begun again"
     assert max(finally_begun.values()) <= 3 and (finally_begun.total() - len(finally_begun)) <= 2 * 2
     require_the_end_of(store, undisturbed)
     started = len(list((store / ".journal").iterdir()))
-    output, _ = Program(undisturbed.parent, store, *TWO).end(0)
+    output, _ = sweep(undisturbed.parent, store, *TWO).end(0)
     assert "reward.tau=0.25" in output and len(list((store / ".journal").iterdir())) == started
 
 
 def test_workers_of_trials_are_killed(tmp_path: Path, undisturbed: Path) -> None:
     """Each of three gets SIGKILL while it trains; Tune starts the trials again, and they go on."""
     store, killed = tmp_path / "store", set[int]()
-    program = Program(undisturbed.parent, store, *TWO, "--launcher", "inline")
+    program = sweep(undisturbed.parent, store, *TWO, "--launcher", "inline")
     while len(killed) < 3:
         training = {
             int(path.stem.rpartition("-")[2])
@@ -199,7 +159,7 @@ def test_workers_of_trials_are_killed(tmp_path: Path, undisturbed: Path) -> None
 def test_a_node_is_lost(tmp_path: Path, undisturbed: Path) -> None:
     """One of three nodes dies with the trial that it runs; the others take it over from its checkpoint."""
     store = tmp_path / "store"
-    program = Program(undisturbed.parent, store, "--launcher", "inline", before=("-c", LOSING_A_NODE, str(store)))
+    program = sweep(undisturbed.parent, store, "--launcher", "inline", before=("-c", LOSING_A_NODE, str(store)))
     output, _ = program.end(0)
     lost = next(json.loads(line) for line in output.splitlines() if line.startswith('{"pid"'))
     require_the_end_of(store, undisturbed)
