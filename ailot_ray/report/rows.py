@@ -20,7 +20,7 @@ LABELS: dict[str, str] = {
 }
 """What each method is called in reports, in the order of their rows."""
 
-_WHERE_NOT_WHAT = ("device", "data_dir")
+WHERE_NOT_WHAT = ("device", "data_dir")
 """Paths that say where a trial ran; they do not tell configurations apart."""
 _SIMULATOR, _DEFAULT_SIMULATOR = "evaluation.simulator", "gymnasium"
 """A path that rows name wherever it has another value; trials from before there was a choice do not have it."""
@@ -124,7 +124,7 @@ def _settings(trial: dict[str, Any]) -> dict[str, Any]:
     return {
         path: _DEFAULT_SIMULATOR if path == _SIMULATOR and value is None else value
         for path, value in trial.items()
-        if path not in FIXED_COLUMNS and path not in _WHERE_NOT_WHAT and not path.startswith(unused)
+        if path not in FIXED_COLUMNS and path not in WHERE_NOT_WHAT and not path.startswith(unused)
     }
 
 

@@ -11,11 +11,11 @@ from typing import Any
 from ailot_ray.errors import StoreError
 from ailot_ray.report.page.runs import Run, finished, marks, with_sweeps
 from ailot_ray.report.results import Trial, read_trial
+from ailot_ray.report.rows import WHERE_NOT_WHAT
 from ailot_ray.store import MANIFEST
 
 _SIGNS = (".locks", "scores", "sweeps", "policies", "rewards")
 """Folders by which a store is known."""
-_WHERE_NOT_WHAT = ("device", "data_dir")
 _FIRST = ("reward.tau", "reward.alpha", "transport.k")
 """The method's own settings, asked about before any other."""
 
@@ -130,7 +130,7 @@ def value_of(run: Run, path: str) -> Any:
 def varying_paths(runs: Sequence[Run]) -> list[str]:
     """Configuration paths with more than one value among `runs`, in the configuration's order."""
     paths = dict.fromkeys(path for run in runs for path in run.config)
-    fixed = ("task", "method", "data", *_WHERE_NOT_WHAT)
+    fixed = ("task", "method", "data", *WHERE_NOT_WHAT)
     return [path for path in paths if path not in fixed and len(values_of(runs, path)) > 1]
 
 
