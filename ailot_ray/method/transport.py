@@ -8,10 +8,10 @@ Weights are 1/length on real steps only. OTR pads to 1000 steps and weighs by 1/
 too little mass to satisfy the expert's marginal; that is not done here, for OTR's own preset either.
 """
 
+import importlib
 from dataclasses import dataclass
 
 import numpy as np
-import ot
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -120,7 +120,7 @@ def solve(cost: Tensor, config: TransportConfig) -> Alignment:
         if scaled is not None:
             paid = len(cost) * scaled.paid(cost, counted)
             return Alignment(paid, first, scaled.error, scaled.error <= config.tolerance, scaled.iterations, scaled)
-    couplings = _SOLVERS[config.solver or "sinkhorn"](cost, config)
+    couplings = (_by_pot if config.solver in ("pot", "exact") else _sinkhorn)(cost, config)
     plan = couplings.plan[0].to(cost.device)
     per_step = len(cost) * (plan.double() * cost.double())[:, counted:].sum(1)
     return Alignment(
@@ -159,38 +159,11 @@ def _sinkhorn(cost: Tensor, config: TransportConfig) -> Couplings:
     return sinkhorn(cost[None], a, b, epsilon, config.tolerance, config.max_iterations)
 
 
-def _pot(cost: Tensor, config: TransportConfig) -> Couplings:
-    n, m = cost.shape
-    matrix = cost.double().cpu().numpy()
-    a, b = np.full(n, 1.0 / n), np.full(m, 1.0 / m)
-    plan, log = ot.sinkhorn(
-        a,
-        b,
-        matrix,
-        absolute_epsilon(cost, config),
-        method="sinkhorn_log",
-        numItermax=config.max_iterations,
-        stopThr=config.tolerance / np.sqrt(m),  # POT's is the error's 2-norm; ‖x‖₁ ≤ √m·‖x‖₂
-        log=True,
-        warn=False,
+def _by_pot(cost: Tensor, config: TransportConfig) -> Couplings:
+    pot = importlib.import_module("ailot_ray.method.pot")  # heavy, and hardly ever asked for
+    found: Couplings = (
+        pot.exact(cost, config.tolerance)
+        if config.solver == "exact"
+        else pot.entropic(cost, absolute_epsilon(cost, config), config.tolerance, config.max_iterations)
     )
-    return _from_numpy(plan, a, b, config.tolerance, int(log["niter"]))
-
-
-def _exact(cost: Tensor, config: TransportConfig) -> Couplings:
-    n, m = cost.shape
-    a, b = np.full(n, 1.0 / n), np.full(m, 1.0 / m)
-    plan = ot.emd(a, b, cost.double().cpu().numpy(), numItermax=10_000_000)
-    return _from_numpy(plan, a, b, config.tolerance, 0)
-
-
-def _from_numpy(
-    plan: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64], tolerance: float, iterations: int
-) -> Couplings:
-    error = float(np.abs(plan.sum(1) - a).sum() + np.abs(plan.sum(0) - b).sum())
-    return Couplings(
-        torch.from_numpy(plan)[None], torch.tensor([error]), torch.tensor([error <= tolerance]), torch.tensor([iterations])
-    )
-
-
-_SOLVERS = {"sinkhorn": _sinkhorn, "pot": _pot, "exact": _exact}
+    return found
