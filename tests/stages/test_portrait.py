@@ -9,7 +9,7 @@ import pytest
 from ailot_ray.config import RewardConfig, TransportConfig
 from ailot_ray.errors import ConfigError
 from ailot_ray.stages import Study, align, portrait, relabel
-from ailot_ray.stages.align import load_costs
+from ailot_ray.stages.align import SOLVES, load_costs
 from ailot_ray.stages.portrait import BINS, _edges
 from ailot_ray.stages.relabel import REWARDS
 from ailot_ray.store import Artefact, read_json
@@ -52,7 +52,7 @@ def test_rewards_along_trajectories_are_the_relabelled_ones(open_study: OpenStud
 
 
 def test_couplings_keep_their_mass(open_study: OpenStudy) -> None:
-    study = open_study(transport=TransportConfig(start="cut"))
+    study = open_study(transport=TransportConfig(start="cut", k=0))
     drawn = portrait(study, 0)
     coupling, about = table(drawn, "coupling"), lines(drawn)
     for name, line in about.items():
@@ -61,6 +61,12 @@ def test_couplings_keep_their_mass(open_study: OpenStudy) -> None:
         np.testing.assert_allclose([mass[rows == row].sum() for row in np.unique(rows)], 1.0 / line["steps"], rtol=1e-3)
         assert coupling["row_end"][mine].max() == line["steps"]
         assert coupling["column_end"][mine].max() == len(study.experts[0].observations)  # the steps of the whole expert
+        assert (coupling["column"][mine] < coupling["column_end"][mine]).all()
+    solves = pq.read_table(align(study, 0).path(SOLVES)).to_pandas().set_index("trajectory")["first"]
+    cuts = {name: int(solves[int(about[name]["trajectory"])]) for name in ("best", "worst")}
+    assert max(cuts.values()) > 0
+    for name, first in cuts.items():
+        assert coupling["column"][coupling["name"] == name].min() == first, "columns are steps of the expert, cut or not"
     # an expert is aligned with itself along the diagonal
     mine = coupling["name"] == "expert"
     diagonal = coupling["row"][mine] == coupling["column"][mine]
