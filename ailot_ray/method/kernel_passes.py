@@ -65,33 +65,31 @@ def look_ahead(gram: Floats, x: Floats, y: Floats, k: int, cost: Floats) -> None
 
 
 @_compiled
-def smallest(cost: Floats, f: Doubles, g: Doubles) -> None:
-    """f_i = min_j C_ij and g_j = min_i (C_ij − f_i): potentials of a kernel whose every row and column holds a 1.
-
-    f_i is not a number where one of the row's costs is not.
-    """
+def smallest(cost: Floats, f: Floats, g: Floats) -> float:
+    """g_j = min_i (C_ij − f_i), and the sum of all costs."""
     n, m = cost.shape
-    g[:] = np.inf
+    g[:] = np.float32(np.inf)
+    total = 0.0
     for i in range(n):
-        row = cost[i]
-        low = np.float32(np.inf)
-        total = 0.0  # a minimum would pass over what is not a number
+        row, low = cost[i], f[i]
+        paid = np.float32(0.0)
         for j in range(m):
-            low = min(low, row[j])
-            total += row[j]
-        f[i] = math.nan if math.isnan(total) else low
+            g[j] = min(g[j], row[j] - low)
         for j in range(m):
-            g[j] = min(g[j], np.float64(row[j]) - low)
+            paid += row[j]
+        total += float(paid)
+    return total
 
 
 @_compiled
-def build(cost: Floats, f: Doubles, g: Doubles, inverse: float, kernel: Floats) -> None:
+def build(cost: Floats, f: Doubles, g: Floats, inverse: float, kernel: Floats) -> None:
     """K_ij = exp((f_i + g_j − C_ij)/ε), inverse = 1/ε."""
     n, m = cost.shape
+    scale = np.float32(inverse)
     for i in range(n):
-        row, out = cost[i], kernel[i]
+        row, out, high = cost[i], kernel[i], np.float32(f[i])
         for j in range(m):
-            x = np.float32((f[i] + g[j] - row[j]) * inverse)
+            x = ((high - row[j]) + g[j]) * scale
             out[j] = _exp(x) if x > LOWEST else np.float32(0.0)
 
 
@@ -201,7 +199,7 @@ def _update(scaling: Floats, weight: Floats, i: int, total: np.float32, power: n
 
 @_compiled
 def finish(kernel: Floats, u: Floats, v: Floats, a: Floats, b: Floats) -> float:
-    """Make the rows exact, u = a/Kv, and return the L1 error of the columns."""
+    """Make the rows exact, u = a/Kv, and return the L1 error of the columns for them."""
     n, m = kernel.shape
     sums = np.zeros(m, np.float32)
     for i in range(n):
@@ -222,11 +220,12 @@ def finish(kernel: Floats, u: Floats, v: Floats, a: Floats, b: Floats) -> float:
 def paid(kernel: Floats, u: Floats, v: Floats, cost: Floats, first: int, rows: Doubles) -> None:
     """Σ_{j ≥ first} u_i·K_ij·v_j·C_ij of each row."""
     n, m = kernel.shape
+    counted = v[first:]
     for i in range(n):
-        row, prices = kernel[i], cost[i]
+        row, prices = kernel[i, first:], cost[i, first:]
         total = np.float32(0.0)
-        for j in range(first, m):
-            total += row[j] * v[j] * prices[j]
+        for j in range(m - first):
+            total += row[j] * counted[j] * prices[j]
         rows[i] = np.float64(u[i]) * np.float64(total)
 
 

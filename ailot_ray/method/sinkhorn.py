@@ -3,9 +3,8 @@
     P = argmin ⟨P, C⟩ − ε·H(P)   with   P·1 = a,  Pᵀ·1 = b;        P_ij = u_i · exp((f_i + g_j − C_ij)/ε) · v_j
 
 Scaling runs in the kernel's domain in the costs' precision; potentials f, g absorb u and v before they leave its range. Each
-update is over-relaxed, u ← u^(1−ω)·(a/Kv)^ω (Thibault et al. 2017), with ω taken from the measured rate of convergence by
-Young's relation for successive over-relaxation (Lehmann et al. 2020). Should the kernel under- or overflow all the same, the
-problem is solved again in the log domain in double precision.
+update is over-relaxed, u ← u·(a/(u·Kv))^ω, with the ω of :mod:`ailot_ray.method.relaxation`. Should the kernel under- or
+overflow all the same, the problem is solved again in the log domain in double precision.
 """
 
 from dataclasses import dataclass, replace
@@ -13,11 +12,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-CHECK_EVERY = 10
-"""Iterations between two looks at the error, and so at ω."""
+from ailot_ray.method.relaxation import LOOK_EVERY, OMEGA_MAX, first_omegas, relax_all
+
 ABSORB_ABOVE = 1e12
 """u and v are absorbed into f and g when they leave [1/this, this]; float32 ends at 3e38, products of two must fit."""
-OMEGA_MAX = 1.98
 SINGLE_PRECISION = 1e-5
 """L1 errors below this may be out of float32's reach."""
 
@@ -57,33 +55,23 @@ def _solve_scaling(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, toleranc
     rows, columns = a > 0, b > 0
     eps = epsilon[:, None]
     barrier = cost.masked_fill(~(rows[:, :, None] & columns[:, None, :]), torch.inf)
-    # start with a kernel whose every real row and column holds a 1
-    f = barrier.amin(2).masked_fill(~rows, 0.0)
-    g = (barrier - f[:, :, None]).amin(1).masked_fill(~columns, 0.0)
+    f, g = _first_potentials(barrier, rows, columns)
     kernel = _kernel(barrier, f, g, epsilon)
     u, v = rows.to(cost), columns.to(cost)
-    omega = torch.ones_like(epsilon)
-    omega_cap = torch.full_like(epsilon, OMEGA_MAX)
-    active = torch.ones_like(epsilon, dtype=torch.bool)
-    iterations = torch.zeros_like(epsilon, dtype=torch.long)
-    previous = torch.full_like(epsilon, torch.nan)
+    pace = _Pace(_depth(barrier, f, g, rows, columns) / epsilon)
     kv = _times(kernel, v)
     for iteration in range(1, max_iterations + 1):
-        power = omega[:, None]
-        u = torch.where(active[:, None] & rows, u * (a / (u * kv)).pow(power), u)
-        ku = _times(kernel.mT, u)
-        v = torch.where(active[:, None] & columns, v * (b / (v * ku)).pow(power), v)
+        power, live = pace.omega[:, None], pace.active[:, None]
+        u = torch.where(live & rows, u * (a / (u * kv)).pow(power), u)
+        v = torch.where(live & columns, v * (b / (v * _times(kernel.mT, u))).pow(power), v)
         kv = _times(kernel, v)
-        if iteration % CHECK_EVERY and iteration != max_iterations:
+        if iteration % LOOK_EVERY and iteration != max_iterations:
             continue
-        error = (u * kv - a).abs().sum(1) + (v * ku - b).abs().sum(1)
-        iterations[active] = iteration
-        active = active & (error > tolerance)  # a problem that is not finite leaves here as well
-        if not active.any():
+        exact = (a / kv).masked_fill(~rows, 0.0)
+        error = (v * _times(kernel.mT, exact) - b).abs().sum(1)
+        if not pace.look(iteration, error, tolerance):
             break
-        omega, omega_cap = _relax(omega, omega_cap, error, previous)
-        previous = error
-        wide = active & (torch.maximum(_spread(u, rows), _spread(v, columns)) > ABSORB_ABOVE)
+        wide = pace.active & (torch.maximum(_spread(u, rows), _spread(v, columns)) > ABSORB_ABOVE)
         if wide.any():  # each problem by itself: its company must not change when
             f[wide] += eps[wide] * torch.where(rows[wide], u[wide], 1.0).log()
             g[wide] += eps[wide] * torch.where(columns[wide], v[wide], 1.0).log()
@@ -93,7 +81,41 @@ def _solve_scaling(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, toleranc
     u = (a / kv).masked_fill(~rows, 0.0)  # rows exact: what is left is the columns' error
     plan = u[:, :, None] * kernel * v[:, None, :]
     error = (plan.sum(1) - b).abs().sum(1)
-    return Couplings(plan, error, error <= tolerance, iterations)
+    return Couplings(plan, error, error <= tolerance, pace.iterations)
+
+
+class _Pace:
+    """Which of B problems still go on, and at which ω each."""
+
+    def __init__(self, depth: Tensor) -> None:
+        self.omega = first_omegas(depth)
+        self.cap = torch.full_like(depth, OMEGA_MAX)
+        self.active = torch.ones_like(depth, dtype=torch.bool)
+        self.iterations = torch.zeros_like(depth, dtype=torch.long)
+        self._previous = torch.full_like(depth, torch.nan)
+
+    def look(self, iteration: int, error: Tensor, tolerance: float) -> bool:
+        """Take note of the error of each problem; False where none has to go on."""
+        self.iterations[self.active] = iteration
+        self.active = self.active & (error > tolerance)  # a problem that is not finite leaves here as well
+        if iteration // LOOK_EVERY % 2 == 0:
+            rate = (error / self._previous).pow(1.0 / LOOK_EVERY)
+            self.omega, self.cap = relax_all(self.omega, self.cap, rate, error)
+        self._previous = error
+        return bool(self.active.any())
+
+
+def _first_potentials(barrier: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of a kernel whose every real row and column holds a 1."""
+    f = barrier.amin(2).masked_fill(~rows, 0.0)
+    return f, (barrier - f[:, :, None]).amin(1).masked_fill(~columns, 0.0)
+
+
+def _depth(barrier: Tensor, f: Tensor, g: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The mean of C_ij − f_i − g_j of real i and j, (B,)."""
+    real = rows[:, :, None] & columns[:, None, :]
+    total = (barrier - f[:, :, None] - g[:, None, :]).masked_fill(~real, 0.0).sum((1, 2), dtype=torch.float64)
+    return (total / real.sum((1, 2))).to(barrier)
 
 
 def _kernel(barrier: Tensor, f: Tensor, g: Tensor, epsilon: Tensor) -> Tensor:
@@ -112,52 +134,28 @@ def _spread(scaling: Tensor, real: Tensor) -> Tensor:
     return torch.maximum(real_ones.amax(1), 1.0 / real_ones.amin(1))
 
 
-def _relax(omega: Tensor, cap: Tensor, error: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-    """The ω that the measured rate suggests, problem by problem.
-
-    With rate λ an iteration at relaxation ω, Young's relation (λ + ω − 1)² = λ·ω²·ρ gives the rate ρ of plain Sinkhorn, and
-    ω = 2 / (1 + √(1 − ρ)) is best for it. Where the error grew, start over from ω = 1 and stay further below the maximum.
-    """
-    rate = (error / previous).pow(1.0 / CHECK_EVERY)
-    plain = ((rate + omega - 1.0).square() / (rate * omega.square())).clamp(0.0, 0.9999)
-    best = torch.minimum(2.0 / (1.0 + (1.0 - plain).sqrt()), cap)
-    grew = rate > 1.0
-    cap = torch.where(grew, 1.0 + 0.9 * (cap - 1.0), cap)
-    chosen = torch.where(grew, torch.ones_like(omega), torch.maximum(best, omega))
-    return torch.where(rate.isfinite(), chosen, omega), cap
-
-
 def _solve_log_domain(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, tolerance: float, max_iterations: int) -> Couplings:
     """The same iteration on potentials: slower by the price of its exponentials, and free of under- and overflow."""
     rows, columns = a > 0, b > 0
     scaled = (cost / epsilon[:, None, None]).masked_fill(~(rows[:, :, None] & columns[:, None, :]), torch.inf)
     log_a, log_b = a.log().masked_fill(~rows, 0.0), b.log().masked_fill(~columns, 0.0)
-    f, g = torch.zeros_like(a), torch.zeros_like(b)  # in units of epsilon
-    omega = torch.ones_like(epsilon)
-    cap = torch.full_like(epsilon, OMEGA_MAX)
-    active = torch.ones_like(epsilon, dtype=torch.bool)
-    iterations = torch.zeros_like(epsilon, dtype=torch.long)
-    previous = torch.full_like(epsilon, torch.nan)
+    f, g = _first_potentials(scaled, rows, columns)  # in units of epsilon
+    pace = _Pace(_depth(scaled, f, g, rows, columns))
 
     def row_update(g: Tensor) -> Tensor:
         return (log_a - (g[:, None, :] - scaled).logsumexp(2)).masked_fill(~rows, 0.0)
 
+    def solution() -> tuple[Tensor, Tensor]:
+        """The plan whose rows are exact, and the error of its columns."""
+        plan = (row_update(g)[:, :, None] + g[:, None, :] - scaled).exp()
+        return plan, (plan.sum(1) - b).abs().sum(1)
+
     for iteration in range(1, max_iterations + 1):
-        power, live = omega[:, None], active[:, None]
+        power, live = pace.omega[:, None], pace.active[:, None]
         f = torch.where(live, f + power * (row_update(g) - f), f)
         column = (log_b - (f[:, :, None] - scaled).logsumexp(1)).masked_fill(~columns, 0.0)
         g = torch.where(live, g + power * (column - g), g)
-        if iteration % CHECK_EVERY and iteration != max_iterations:
-            continue
-        plan = (f[:, :, None] + g[:, None, :] - scaled).exp()
-        error = (plan.sum(2) - a).abs().sum(1) + (plan.sum(1) - b).abs().sum(1)
-        iterations[active] = iteration
-        active = active & (error > tolerance)
-        if not active.any():
+        if (iteration % LOOK_EVERY == 0 or iteration == max_iterations) and not pace.look(iteration, solution()[1], tolerance):
             break
-        omega, cap = _relax(omega, cap, error, previous)
-        previous = error
-    f = row_update(g)
-    plan = (f[:, :, None] + g[:, None, :] - scaled).exp()
-    error = (plan.sum(1) - b).abs().sum(1)
-    return Couplings(plan, error, error <= tolerance, iterations)
+    plan, error = solution()
+    return Couplings(plan, error, error <= tolerance, pace.iterations)

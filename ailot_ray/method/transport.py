@@ -99,7 +99,7 @@ def _fused_cost(x: Tensor, y: Tensor, k: int) -> Tensor:
     x, y = x - centre, y - centre
     gram = x @ y.T
     cost = torch.empty_like(gram)
-    passes.look_ahead(gram.numpy(), x.square().sum(1).numpy(), y.square().sum(1).numpy(), k, cost.numpy())
+    passes.look_ahead(gram.numpy(), *(torch.linalg.vecdot(z, z).numpy() for z in (x, y)), k, cost.numpy())
     return cost
 
 
@@ -138,7 +138,7 @@ def absolute_epsilon(cost: Tensor, config: TransportConfig) -> float:
     assert config.epsilon is not None
     if config.epsilon_unit == "absolute":
         return config.epsilon
-    mean = float(cost.mean(dtype=torch.float64))
+    mean = float(cost.sum(1).mean(dtype=torch.float64)) / cost.shape[1]
     return config.epsilon * mean if mean > 0 else config.epsilon  # all costs zero: any ε gives the product coupling
 
 

@@ -71,7 +71,7 @@ def test_each_is_what_it_is_alone(device: str, start: Start, k: int, unit: Liter
 @pytest.mark.parametrize("device", DEVICES)
 def test_company_changes_nothing(device: str) -> None:
     """Batches of one, of two and of all, and in the company of one that must be absorbed and one that does not converge."""
-    hard = replace(CONFIG, epsilon=0.002, max_iterations=500)
+    hard = replace(CONFIG, epsilon=0.002, max_iterations=100)
     agents = [*AGENTS, 5.0 * AGENTS[2], 0.0 * AGENTS[0]]
     alone = [batch([agent], hard, device)[0] for agent in agents]
     assert {one.converged for one in alone} == {True, False}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ailot_ray.method import kernel_passes as passes
-from ailot_ray.method.fused import OMEGA_MAX, Scaled, relax, solve_fused
+from ailot_ray.method.fused import Scaled, solve_fused
 from ailot_ray.method.sinkhorn import sinkhorn
 
 
@@ -204,18 +204,3 @@ def test_the_same_call_gives_the_same_bytes() -> None:
     first, second = (solved(cost, a, b, 0.5) for _ in range(2))
     assert first.iterations == second.iterations and first.error == second.error
     assert torch.equal(first.plan(), second.plan()) and (first.paid(cost) == second.paid(cost)).all()
-
-
-@given(st.floats(1.0, 1.9), st.floats(1e-9, 10.0), st.floats(1e-9, 10.0), st.integers(1, 20))
-def test_relaxation_stays_between_its_bounds(omega: float, error: float, previous: float, iterations: int) -> None:
-    chosen, cap = relax(omega, OMEGA_MAX, error, previous, iterations)
-    assert 1.0 <= chosen <= OMEGA_MAX and 1.0 <= cap <= OMEGA_MAX
-    if error > previous:
-        assert chosen == 1.0 and cap < OMEGA_MAX
-    else:
-        assert chosen >= omega and cap == OMEGA_MAX
-
-
-def test_relaxation_waits_for_a_second_look() -> None:
-    assert relax(1.0, OMEGA_MAX, 0.5, math.nan, 6) == (1.0, OMEGA_MAX)
-    assert relax(1.0, OMEGA_MAX, 0.0, 0.5, 6) == (1.0, OMEGA_MAX)

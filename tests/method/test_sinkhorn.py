@@ -123,7 +123,7 @@ def stack(problems: list[Matrix], rows: int, columns: int, relative: float, seed
 def test_padding_and_company_change_nothing(rows: int, columns: int) -> None:
     """Problems that take tens and thousands of iterations, one of which does not converge, in one batch."""
     problems = [walks(14, 5, 0), walks(6, 12, 1), np.ones((3, 4)), walks(8, 8, 2), np.zeros((2, 7)), walks(10, 11, 3, 3.0)]
-    iterations = 600
+    iterations = 107
     batched = sinkhorn(*stack(problems, rows, columns, 0.004), 1e-6, iterations)
     for i, problem in enumerate(problems):
         alone = solve(problem, 0.004 * (problem.mean() or 1.0), 1e-6, iterations)
@@ -260,7 +260,7 @@ def log_domain_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_log_domain_takes_over_where_the_kernel_overflows(log_domain_calls: list[int]) -> None:
     """An expert that goes ten times as far: the potentials span hundreds of ε, more than single precision's exponent holds."""
     cost = (np.linspace(0, 1, 20)[:, None] - np.linspace(0, 10, 15)) ** 2
-    epsilon = 1e-3 * cost.mean()
+    epsilon = 2e-4 * cost.mean()
     problem = tensors(cost[None], weights(20)[None], weights(15)[None], epsilon=[epsilon], dtype=torch.float32)
     kernel = module._solve_scaling(*problem, 1e-4, 3000)
     assert not kernel.converged[0] and not kernel.error.isfinite()[0]
@@ -283,7 +283,7 @@ def test_log_domain_takes_over_where_weights_differ_beyond_measure(log_domain_ca
 def test_only_the_failed_problems_are_solved_again(log_domain_calls: list[int]) -> None:
     hard = (np.linspace(0, 1, 20)[:, None] - np.linspace(0, 10, 15)) ** 2
     easy = walks(20, 15, 0)
-    costs, epsilon = (easy, hard, easy), [0.05 * easy.mean(), 1e-3 * hard.mean(), 0.05 * easy.mean()]
+    costs, epsilon = (easy, hard, easy), [0.05 * easy.mean(), 2e-4 * hard.mean(), 0.05 * easy.mean()]
     uniform = np.tile(weights(20), (3, 1)), np.tile(weights(15), (3, 1))
     couplings = sinkhorn(*tensors(np.stack(costs), *uniform, epsilon=epsilon, dtype=torch.float32), 1e-4, 3000)
     assert log_domain_calls == [1] and couplings.converged.all()
