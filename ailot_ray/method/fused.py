@@ -113,7 +113,7 @@ class _Problem:
         return float((self.total / self.cost.size - self.f.mean() - self.g.mean()) * self.inverse)
 
     def absorb(self) -> None:
-        """Make u and v 1, by new potentials."""
+        """Make u and v even, by new potentials."""
         self.f += self.epsilon * np.log(self.u, dtype=np.float64)
         self.g += self.epsilon * np.log(self.v, dtype=np.float64)
         self._build()
@@ -146,6 +146,7 @@ class _Problem:
         centre = self.g.mean()  # what goes from g to f changes no plan; small numbers are rounded less
         self.f += centre
         self.g -= centre
-        passes.build(self.cost, self.f, self.g.astype(np.float32), self.inverse, self.kernel)
-        self.u.fill(1.0)
-        self.v.fill(1.0)
+        total = passes.build(self.cost, self.f, self.g.astype(np.float32), self.inverse, self.kernel)
+        even = 1.0 / math.sqrt(total) if total > 0 else 1.0
+        self.u.fill(even)
+        self.v.fill(even)

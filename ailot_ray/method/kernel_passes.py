@@ -82,15 +82,21 @@ def smallest(cost: Floats, f: Floats, g: Floats) -> float:
 
 
 @_compiled
-def build(cost: Floats, f: Doubles, g: Floats, inverse: float, kernel: Floats) -> None:
-    """K_ij = exp((f_i + g_j − C_ij)/ε), inverse = 1/ε."""
+def build(cost: Floats, f: Doubles, g: Floats, inverse: float, kernel: Floats) -> float:
+    """K_ij = exp((f_i + g_j − C_ij)/ε), inverse = 1/ε, and the sum of its entries."""
     n, m = cost.shape
     scale = np.float32(inverse)
+    total = 0.0
     for i in range(n):
         row, out, high = cost[i], kernel[i], np.float32(f[i])
+        mass = np.float32(0.0)
         for j in range(m):
             x = ((high - row[j]) + g[j]) * scale
             out[j] = _exp(x) if x > LOWEST else np.float32(0.0)
+        for j in range(m):
+            mass += out[j]
+        total += float(mass)
+    return total
 
 
 @_compiled
