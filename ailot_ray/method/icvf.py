@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ailot_ray.config import ICVFConfig
 from ailot_ray.method.goals import GoalSampler
-from ailot_ray.method.learner import Adam, load_members, pack_state, seeded, take_member, unpack_state
-from ailot_ray.method.networks import StackedLinear, StackedMLP, initialise, polyak_update
+from ailot_ray.method.learner import Adam, into_one_buffer, load_members, pack_state, seeded, take_member, unpack_state
+from ailot_ray.method.networks import StackedLinear, StackedMLP, initialise
 from ailot_ray.method.passes import LinearPass, MLPPass
 
 ENSEMBLE = 2
@@ -123,6 +123,7 @@ class ICVF:
         initialise(value, [seeded(seed, 1) for seed in seeds], "lecun")
         self.value = value.to(states.device, states.dtype)
         self.target = copy.deepcopy(self.value).requires_grad_(False)
+        self.target_parameters = into_one_buffer(self.target)
         self.optimiser = Adam(self.value, config.learning_rate)
         self.generators = [seeded(seed, 2) for seed in seeds]
         self.batch = sampler.buffers(self.members, config.batch_size)
@@ -153,7 +154,7 @@ class ICVF:
         # ∂L/∂V_i = −2·|expectile − 1{adv < 0}|·(q_i − V_i)/B
         self.value_pass.backward((self.weight * self.td_error).mul_(-2.0 / q.shape[-1]))
         self.optimiser.descend()
-        polyak_update(self.target, self.value, config.polyak)
+        self.target_parameters.lerp_(self.optimiser.parameters, config.polyak)
 
     def metrics(self) -> dict[str, Tensor]:
         """The loss of the last update and the mean value V(s, g, z), each (M,)."""

@@ -15,8 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ailot_ray.config import IQLConfig
-from ailot_ray.method.learner import Adam, cosine_decay, load_members, pack_state, seeded, take_member, unpack_state
-from ailot_ray.method.networks import StackedMLP, initialise, polyak_update
+from ailot_ray.method.learner import (
+    Adam,
+    cosine_decay,
+    into_one_buffer,
+    load_members,
+    pack_state,
+    seeded,
+    take_member,
+    unpack_state,
+)
+from ailot_ray.method.networks import StackedMLP, initialise
 from ailot_ray.method.passes import MLPPass, gradient_of
 
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
@@ -185,6 +194,7 @@ class IQL(PolicyLearner):
         self.critic = self.network(StackedMLP(self.members, 2, (o + a, config.width, config.width, 1)), seeds, 13)
         self.value = self.network(StackedMLP(self.members, 1, (o, config.width, config.width, 1)), seeds, 14)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
+        self.target_parameters = into_one_buffer(self.target)
         self.critic_optimiser = Adam(self.critic, config.learning_rate)
         self.value_optimiser = Adam(self.value, config.learning_rate)
         self.rewards = data.rewards
@@ -231,7 +241,7 @@ class IQL(PolicyLearner):
         torch.mul(self.td_error, -2.0 / rows.shape[-1], out=self.critic_of_sa.y_gradient[..., 0])
         self.critic_of_sa.backward()
         self.critic_optimiser.descend()
-        polyak_update(self.target, self.critic, config.polyak)
+        self.target_parameters.lerp_(self.critic_optimiser.parameters, config.polyak)
 
     def metrics(self) -> dict[str, Tensor]:
         """The losses of the last update and what explains them, (M,) each."""

@@ -90,9 +90,3 @@ def initialise(network: nn.Module, generators: Sequence[torch.Generator], scheme
                 else:
                     nn.init.normal_(drawn, std=1.0 / math.sqrt(matrix.shape[0]), generator=generator)
                 matrix.copy_(drawn)
-
-
-@torch.no_grad()
-def polyak_update(target: nn.Module, online: nn.Module, rate: float) -> None:
-    """θ̄ ← (1 − rate)·θ̄ + rate·θ for every parameter."""
-    torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), rate)

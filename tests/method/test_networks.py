@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ailot_ray.method.networks import StackedLayerNorm, StackedLinear, StackedMLP, initialise, polyak_update
+from ailot_ray.method.networks import StackedLayerNorm, StackedLinear, StackedMLP, initialise
 from method.plain import randomise
 
 
@@ -104,15 +104,3 @@ def test_a_members_weights_depend_on_its_own_generator_only(scheme: str) -> None
 def test_as_many_generators_as_members() -> None:
     with pytest.raises(ValueError, match="zip"):
         initialise(StackedLinear(2, 1, 3, 3), generators(0), "lecun")
-
-
-def test_polyak_update_moves_the_target_alone() -> None:
-    target, online = StackedMLP(2, 1, (3, 4, 1)), StackedMLP(2, 1, (3, 4, 1))
-    randomise(target, 1)
-    randomise(online, 2)
-    before = [parameter.detach().clone() for parameter in target.parameters()]
-    kept = [parameter.detach().clone() for parameter in online.parameters()]
-    polyak_update(target, online, 0.25)
-    for old, new, source, same in zip(before, target.parameters(), online.parameters(), kept, strict=True):
-        torch.testing.assert_close(new.detach(), 0.75 * old + 0.25 * source.detach())
-        assert torch.equal(source, same)
