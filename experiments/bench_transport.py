@@ -265,7 +265,7 @@ def scaling(arguments: Arguments) -> dict[str, Any]:
                 axis.set_xticks(at, [str(n) for n in at])
                 axis.minorticks_off()
             else:
-                axis.set_ylim(bottom=0)
+                axis.set_ylim(0, 1.1 * max(taken))
             axis.set(xlabel=name, ylabel="CPU ms")
             axis.grid(alpha=0.3)
         figure.savefig(arguments.plot, dpi=110)
