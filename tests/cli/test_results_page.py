@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from data.synthetic import episodes, write_hdf5
 from filelock import FileLock
+from report.conftest import WriteTrial, write_thousand, write_trial
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
@@ -28,6 +29,7 @@ from ailot_ray.store import MANIFEST, write_json
 
 from .conftest import ENDS, LENGTHS, TINY
 
+__all__ = ["write_trial"]  # a fixture of the reports' tests
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver: apt-get install chromium chromium-driver"
@@ -231,6 +233,32 @@ def test_one_trial(browse: Browse, finished_store: Path) -> None:
     for part in ("Rewards of the dataset", "relabel report", "Reward along trajectories", "Couplings with the expert"):
         assert part in text
     assert "rank correlation with the true return" in text and "Time-isometry" in text
+    page.require_quiet()
+
+
+@pytest.mark.slow
+def test_a_thousand_trials(browse: Browse, write_trial: WriteTrial, tmp_path: Path) -> None:
+    """Every view shows within two seconds of the click. Needs a machine with nothing else to do."""
+    write_thousand(write_trial)
+    page = browse(tmp_path / "store")
+    page.until(lambda: "1,000\ntrials" in page.text(".tile"))
+    spent: dict[str, float] = {}
+    explained = ""
+
+    def drawn() -> bool:
+        return bool(page.all("#drawn .main-svg")) and page.text("#explain") not in ("", explained)
+
+    for view in ("curves", "against", "heat", "profile", "comparison", "trials"):
+        began = time.monotonic()
+        page.open(view)
+        page.until(drawn if view != "trials" else lambda: len(page.all(ROWS)) > 5)
+        spent[view] = time.monotonic() - began
+        explained = page.text("#explain")
+    began = time.monotonic()
+    page.all("input[aria-label='method Filter Input']")[0].send_keys("none")
+    page.until(lambda: not page.all(ROWS))
+    spent["filter"] = time.monotonic() - began
+    assert max(spent.values()) < 2.0, spent
     page.require_quiet()
 
 

@@ -72,6 +72,14 @@ def write_trial(tmp_path: Path) -> WriteTrial:
     return write
 
 
+def write_thousand(write_trial: WriteTrial) -> None:
+    """A thousand trials that differ in three settings and the seed, each with a learning curve."""
+    for i in range(1000):
+        curve = {step: [float((i * step) % 97)] * 5 for step in range(100_000, 1_000_001, 100_000)}
+        settings = {"reward__tau": 0.1 * (i // 5 % 5), "reward__alpha": float(i // 25 % 4), "transport__k": i // 100}
+        write_trial("ailot", i % 5, curve, **settings)
+
+
 def sign(folder: Path, digest: str) -> None:
     """Write the manifest of what lies in `folder`, which marks it as finished."""
     names = [path.name for path in folder.iterdir() if path.name != "manifest.json"]

@@ -10,7 +10,7 @@ from ailot_ray.report.page import table
 from ailot_ray.report.page.browser import EXPLAIN, Browser
 from ailot_ray.report.page.sources import Sources
 
-from .conftest import WriteTrial
+from .conftest import WriteTrial, write_thousand
 
 SECONDS = 2.0
 
@@ -23,10 +23,7 @@ def timed(what: Callable[[], object]) -> float:
 
 @pytest.mark.slow
 def test_every_view_answers_in_two_seconds(tmp_path: Path, write_trial: WriteTrial) -> None:
-    for i in range(1000):
-        curve = {step: [float((i * step) % 97)] * 5 for step in range(100_000, 1_000_001, 100_000)}
-        settings = {"reward__tau": 0.1 * (i // 5 % 5), "reward__alpha": float(i // 25 % 4), "transport__k": i // 100}
-        write_trial("ailot", i % 5, curve, **settings)
+    write_thousand(write_trial)
     browser = Browser(Sources([tmp_path / "store"]))
     browser.sources.read()  # before the page is served
     spent = {"look": timed(browser.sources.read)}

@@ -37,6 +37,8 @@ def build(sources: Sources, maker: Maker | None = None, refresh: float = REFRESH
     app = Dash(__name__, title="ailot_ray results", update_title="", assets_folder="assets")
     app.server.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1"]  # no other site's name may lead here
     browser = Browser(sources)
+    page = browser.page()[1]
+    page.figure("curves", page.choice("curves"))  # reads, counts and imports before anybody waits for it
     where = "  ".join(str(store) for store in sources.stores)
     app.layout = lambda: layout(where, refresh, maker is not None)  # a fresh one for every browser that comes
     _watch(app, browser, maker)

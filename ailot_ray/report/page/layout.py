@@ -70,7 +70,7 @@ def layout(where: str, refresh: float, can_make: bool) -> html.Main:
                         [_control("by", "A line for each"), _control("across", "Across"), _control("up", "Up")],
                         className="controls",
                     ),
-                    html.Div(id="drawn"),
+                    html.Div(dcc.Graph(id="figure", config=GRAPH), id="drawn"),  # an empty one has plotly.js fetched in time
                 ],
                 id="in-figure",
                 className="card",
