@@ -8,6 +8,7 @@
 What is done is kept in STORE/other_learners and read back. Prints a Markdown table of scores, mean and range over seeds.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 import d3rlpy
 import numpy as np
+import structlog
 import tyro
 
 from ailot_ray import Config, Store, Study, relabel
@@ -101,6 +103,7 @@ class OtherLearner:
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # d3rlpy's own account of itself
     sys.exit(
         run_command(OtherLearner, f"python {sys.argv[0]}", "Another learner on our rewards.", sys.argv[1:], OtherLearner())
     )
