@@ -11,6 +11,7 @@ from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.errors import AilotError, ConfigError
 from ailot_ray.report.layout import NONE, Style, table
+from ailot_ray.report.measures import plot_measures
 from ailot_ray.stages import Study, load_report
 from ailot_ray.store import Store, write_json
 
@@ -26,17 +27,19 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "ms a trajectory": (("seconds_per_trajectory",), ".0f"),
 }
 """Columns of the comparison: where a relabel report has the number, and its form."""
+NOT_DRAWN = "ms a trajectory"
 
 
 def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: Style = "text") -> dict[str, Any]:
     """Relabel for every trial of a grid, and print the reports' measures, the mean over seeds, one line a trial.
 
     Cloning and the true rewards have no report and are left out; a trial that cannot be relabelled stands with the reason. What
-    is printed is also in ``sweeps/<name>/rewards.json`` of the store. Raises ConfigError for a search, which has no list.
+    is printed is also in ``sweeps/<name>/rewards.json`` of the store, and drawn in ``rewards.png`` beside it. Raises
+    ConfigError for a search, which has no list.
     """
     if sweep.space:
         raise ConfigError(f"sweep {sweep.name} is a search: there is no list of trials whose rewards could be compared")
-    lines, found = [], []
+    lines, found, drawn = [], [], []
     study: Study | None = None
     trials = [settings for settings in sweep.settings() if sweep.config(settings).method not in ("bc", "iql")]
     several = {path for settings in trials for path in settings if len({str(other.get(path)) for other in trials}) > 1}
@@ -63,10 +66,17 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
                 f"{unsolved} unsolved" if unsolved else "",
             ]
         )
+        drawn.append((label, {name: values for name, values in measures.items() if name != NOT_DRAWN}))
         found.append({"settings": dict(settings), "measures": measures, "warnings": [report["warnings"] for report in reports]})
     print(table(["", *MEASURES, ""], lines, (True, *[False] * len(MEASURES), True), style))
     result = {"trials": found}
-    write_json(store / "sweeps" / sweep.name / "rewards.json", result)
+    folder = store / "sweeps" / sweep.name
+    write_json(folder / "rewards.json", result)
+    if drawn:
+        plot_measures(
+            drawn, folder / "rewards.png", frozenset(name for name, (_, form) in MEASURES.items() if form.endswith("%"))
+        )
+        print(f"\n{folder / 'rewards.json'}\n{folder / 'rewards.png'}")
     return result
 
 
