@@ -207,7 +207,8 @@ def _move(arrays: Arrays, rows: NDArray[np.bool_]) -> None:
 
 
 def test_a_part_solved_in_a_batch_is_the_part_solved_one_by_one(open_study: OpenStudy, tmp_path: Path) -> None:
-    study = open_study("otr", experts=2, transport=TransportConfig(tolerance=2e-5, max_iterations=20_000))
+    # at 2e-5 the slowest problem's costs are still 0.5 % of their mean away from where both come to rest
+    study = open_study("otr", experts=2, transport=TransportConfig(tolerance=1e-6, max_iterations=20_000))
     tables = []
     for batched in (False, True):
         folder = tmp_path / str(batched)
@@ -219,4 +220,4 @@ def test_a_part_solved_in_a_batch_is_the_part_solved_one_by_one(open_study: Open
     for name in ("trajectory", "expert", "first", "converged"):
         assert together[name].to_pylist() == alone[name].to_pylist()
     for expected, found in zip(alone["cost"].to_pylist(), together["cost"].to_pylist(), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=0.01, atol=1e-3 * np.mean(expected))
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=3e-4 * np.mean(expected))
