@@ -56,7 +56,7 @@ CONFIG = TransportConfig(
 @dataclass(frozen=True)
 class Arguments:
     quick: bool = False
-    """Fewer repetitions, epsilon 0.05 only, no plot: about two minutes."""
+    """Fewer repetitions, epsilon 0.05 only, no plot: about a minute."""
     parts: tuple[Part, ...] = ("peers", "otr", "lengths", "workers", "scaling")
     data: Path | None = None
     """A folder of D4RL files to measure on as well."""
