@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ailot_ray.errors import StoreError
-from ailot_ray.store import CHECKPOINTS, MANIFEST, RUN, Store, digest_of, read_journal, read_json, write_json
+from ailot_ray.store import CHECKPOINTS, MANIFEST, RUN, Store, digest_of, read_json, write_json
 
 KEY = {"data": {"file": "ab12", "format": 1}, "seed": 3, "tau": 0.5}
 FILES = {"weights.bin": b"\x00\x01", "parts/0.txt": b"first", "curve.json": b"[]"}
@@ -298,33 +298,3 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert read_json(path) == {"b": 1, "a": [1, None]} and len(list(path.parent.iterdir())) == 1
     with pytest.raises(StoreError, match=r"absent.json cannot be read .*: delete the folder"):
         read_json(tmp_path / "absent.json")
-
-
-def test_the_journal_tells_what_was_executed(store: Store) -> None:
-    build = Build()
-    assert not store.finished("kind", "task", KEY)
-    store.produce("kind", "task", KEY, build)
-    store.produce("kind", "task", KEY, build)
-    digest = digest_of("kind", KEY)[:12]
-    assert [(line["event"], line["kind"], line["digest"]) for line in read_journal(store.root)] == [
-        ("began", "kind", digest),
-        ("finished", "kind", digest),
-    ]
-    assert store.finished("kind", "task", KEY)
-    store.note("part", "kind", digest, part=3)
-    assert read_journal(store.root)[-1]["part"] == 3
-
-
-def test_a_build_that_dies_is_in_the_journal_as_begun(store: Store) -> None:
-    def dying(folder: Path) -> None:
-        assert folder == store.work_folder("kind", KEY)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        store.produce("kind", "task", KEY, dying)
-    assert [line["event"] for line in read_journal(store.root)] == ["began"]
-
-
-def test_a_journal_that_cannot_be_written_stops_nothing(store: Store) -> None:
-    (store.root / ".journal").write_text("in the way")
-    assert store.produce("kind", "task", KEY, Build()).path("weights.bin").exists()

@@ -1,12 +1,8 @@
 """The results page in headless Chromium: it loads without errors, filters, shows what a running sweep adds, and one trial."""
 
 import json
-import logging
 import shutil
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +11,21 @@ from data.synthetic import episodes, write_hdf5
 from filelock import FileLock
 from report.conftest import WriteTrial, write_thousand, write_trial
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 
 from ailot_ray.__main__ import main
 from ailot_ray.progress import silence
-from ailot_ray.report.page.app import build, serve
-from ailot_ray.report.page.browser import VIEWS
+from ailot_ray.report.page.app import build
 from ailot_ray.report.page.sources import Sources
 from ailot_ray.store import MANIFEST, write_json
 
+from .browser import CHROMIUM, DRIVER, ROWS, Browse, Page, browse, chromium
 from .conftest import ENDS, LENGTHS, TINY
 
-__all__ = ["write_trial"]  # a fixture of the reports' tests
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+__all__ = ["browse", "chromium", "write_trial"]  # fixtures
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver: apt-get install chromium chromium-driver"
 )
-SECONDS = 30.0
-"""Patience on a busy machine; each wait ends as soon as its condition holds."""
-FLAGS = "headless=new no-sandbox disable-gpu no-first-run disable-background-networking disable-component-update disable-sync"
-ROWS = ".ag-center-cols-container .ag-row"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in [
-        *FLAGS.split(),
-        "disable-quic",
-        "window-size=1440,1200",
-        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ]:
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -70,78 +41,6 @@ def finished_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["portrait", "--store", str(folder / "store")]) == 0
     silence(False)
     return folder / "store"
-
-
-class Page:
-    """The page of one store in the browser."""
-
-    def __init__(self, driver: webdriver.Chrome, address: str) -> None:
-        self.driver = driver
-        self.console()  # what pages before this one have left there
-        driver.get(address)
-
-    def console(self) -> list[dict[str, Any]]:
-        """Errors and warnings since the last look."""
-        entries: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return [entry for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
-
-    def until(self, condition: Callable[[], Any]) -> Any:
-        """What `condition` gives once it gives something true. Elements that are being replaced are looked for again."""
-        end = time.monotonic() + SECONDS
-        while True:
-            try:
-                found = condition()
-            except WebDriverException:
-                found = None
-            if found:
-                return found
-            assert time.monotonic() < end, f"waited {SECONDS} s in vain; console: {self.console()}"
-            time.sleep(0.05)
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def text(self, selector: str) -> str:
-        return " ".join(element.text for element in self.all(selector))
-
-    def open(self, view: str) -> None:
-        tab = self.until(lambda: [tab for tab in self.all(".tab") if tab.text == VIEWS[view]])[0]
-        tab.click()
-
-    def choose(self, control: str, option: str) -> None:
-        """Take an option of a dropdown."""
-        self.until(lambda: self.all(f"#{control}"))[0].click()
-        found = self.until(lambda: [one for one in self.all(".dash-dropdown-option") if one.text == option])
-        found[0].click()
-        webdriver.ActionChains(self.driver).send_keys(Keys.ESCAPE).perform()
-
-    def require_quiet(self) -> None:
-        """Nothing on the console, and nothing asked of another machine."""
-        assert self.console() == []
-        asked = self.driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
-        assert [name for name in asked if not name.startswith(("http://127.0.0.1", "data:", "blob:"))] == []
-
-
-@pytest.fixture
-def browse(chromium: webdriver.Chrome) -> Iterator[Callable[[Path], Page]]:
-    """Serve a store as `dashboard` does, and open its page. A new session each time: choices are kept within one."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-
-    def opened(store: Path) -> Page:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        ready = threading.Event()
-        app = build(Sources([store]), refresh=0.3)
-        threading.Thread(target=serve, args=(app, port, ready.set), daemon=True).start()
-        assert ready.wait(SECONDS)
-        return Page(chromium, f"http://127.0.0.1:{port}/")
-
-    yield opened
-    chromium.get("about:blank")
-
-
-Browse = Callable[[Path], Page]
 
 
 def write_plan(store: Path, scores: str, method: str = "ailot", **about: Any) -> None:

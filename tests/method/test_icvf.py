@@ -11,6 +11,7 @@ from ailot_ray.config import ICVFConfig
 from ailot_ray.method.goals import GoalSampler
 from ailot_ray.method.icvf import ICVF, IntentEncoder
 from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise
+from method.resuming import assert_goes_on_to_the_same_bytes
 
 CONFIG = ICVFConfig(batch_size=6, width=5, steps=100)
 
@@ -166,18 +167,7 @@ def test_members_are_independent_of_company() -> None:
 
 def test_going_on_from_a_state_gives_the_same_bytes() -> None:
     sampler = chain_sampler()
-    undisturbed, resumed = ICVF(sampler, [3, 7], CONFIG), ICVF(sampler, [3, 7], CONFIG)
-    undisturbed.advance(5)
-    state = {name: value.clone() for name, value in undisturbed.state().items()}
-    resumed.advance(2)  # must leave no trace
-    resumed.restore(state)
-    assert resumed.step == 5
-    metrics, again = undisturbed.advance(9), resumed.advance(9)
-    assert all(torch.equal(metrics[name], again[name]) for name in metrics)
-    ours, theirs = undisturbed.state(), resumed.state()
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert int(theirs["step"]) == 14
+    assert_goes_on_to_the_same_bytes(ICVF(sampler, [3, 7], CONFIG), ICVF(sampler, [3, 7], CONFIG))
 
 
 @pytest.mark.parametrize("layer_norm", [True, False])

@@ -11,6 +11,7 @@ from ailot_ray.config import IQLConfig
 from ailot_ray.method.iql import IQL, Actor, BehaviourCloning, DeterministicPolicy, Transitions, effective_share, expectile_loss
 from ailot_ray.method.learner import cosine_decay
 from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise
+from method.resuming import assert_goes_on_to_the_same_bytes
 
 SIZE, A, N, WIDTH = 3, 2, 40, 5
 CONFIG = IQLConfig(
@@ -261,17 +262,7 @@ def test_members_train_as_if_alone(dropout: float) -> None:
 @pytest.mark.parametrize("cls", [IQL, BehaviourCloning])
 def test_going_on_from_a_state_gives_the_same_bytes(cls: type[IQL] | type[BehaviourCloning]) -> None:
     config, data = replace(CONFIG, dropout=0.2), transitions(2)
-    undisturbed, resumed = cls(data, [3, 7], config), cls(data, [3, 7], config)
-    undisturbed.advance(5)
-    state = {name: value.clone() for name, value in undisturbed.state().items()}
-    resumed.advance(2)  # must leave no trace
-    resumed.restore(state)
-    assert resumed.step == 5
-    metrics, again = undisturbed.advance(9), resumed.advance(9)
-    assert all(torch.equal(metrics[name], again[name]) for name in metrics)
-    ours, theirs = undisturbed.state(), resumed.state()
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert_goes_on_to_the_same_bytes(cls(data, [3, 7], config), cls(data, [3, 7], config))
 
 
 def test_iql_finds_the_rewarded_action_where_cloning_cannot() -> None:
