@@ -30,10 +30,8 @@ def plot_measures(trials: Sequence[tuple[str, Measures]], path: Path, shares: fr
         for height, (_, measures) in zip(heights, trials, strict=True):
             values = measures[name]
             if values:
-                axis.plot(
-                    values, [height] * len(values), "o", color=METHODS["ailot"], alpha=0.35, markersize=4, markeredgewidth=0
-                )
-                axis.plot([sum(values) / len(values)], [height], "|", color=METHODS["ailot"], markersize=12, markeredgewidth=2)
+                axis.plot(values, [height] * len(values), "o", color=COLOUR, alpha=0.35, markersize=4, markeredgewidth=0)
+                axis.plot([sum(values) / len(values)], [height], "|", color=COLOUR, markersize=12, markeredgewidth=2)
         axis.set_yticks(heights, [label for label, _ in trials] if i == 0 else [])
         axis.set_ylim(heights[-1] - 0.6, 0.6)
         axis.set_title(name, fontsize=8.5, loc="left")
