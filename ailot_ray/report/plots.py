@@ -1,6 +1,7 @@
 """Pictures of results: learning curves, scores by seed, relabelled rewards. PNG files, drawn without a display."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from ailot_ray.report.tables import NOTHING_YET
 _DPI = 130
 _COLUMNS = 3
 _MARKERS = "osD^vP"
+_NAME_WIDTH, _LEGEND_WIDTH = 36, 75
+"""Characters a line of what a row's settings are called, beside a panel and below the figure."""
 
 
 def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
@@ -53,7 +56,9 @@ def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         axis.xaxis.set_major_locator(MaxNLocator(5))
     _label(axes, "gradient steps", "normalised score")
-    handles = [Line2D([], [], color=c, marker=m, markersize=4, label=label) for label, (c, m) in styles.items()]
+    handles = [
+        Line2D([], [], color=c, marker=m, markersize=4, label=_fold(label, _LEGEND_WIDTH)) for label, (c, m) in styles.items()
+    ]
     several = any(len(row.seeds) > 1 for rows in panels for row in rows)
     band = [Patch(color=_GREY, alpha=0.18, linewidth=0, label="± standard deviation over seeds")] if several else []
     _legend(figure, [*handles, *band, *_dataset_handle(panels)])
@@ -70,15 +75,17 @@ def plot_scores(table: pa.Table, path: Path) -> Figure:
     styles = _styles(panels)
     noted = any(rows[0].substituted or not rows[0].normalised for rows in panels)
     most = max(len(rows) - 1 for rows in panels)
-    figure, axes = _grid(len(panels), height=1.1 + 0.3 * most, columns=2)
-    for axis, rows in zip(axes, panels, strict=True):
+    names = [[_name(row) for row in rows[1:]] for rows in panels]
+    lines = max((name.count("\n") + 1 for panel in names for name in panel), default=1)
+    figure, axes = _grid(len(panels), height=1.1 + max(0.3, 0.15 * lines) * most, columns=2)
+    for axis, rows, labels in zip(axes, panels, names, strict=True):
         _title(axis, rows[0], noted)
         _dataset_line(axis, rows[0], vertical=True)
         for y, row in enumerate(rows[1:]):
             colour, marker = styles[_series(row)]
             axis.vlines(statistics.mean(row.scores), y - 0.3, y + 0.3, color=colour, linewidth=2.2, zorder=3)
             axis.plot(row.scores, [y] * len(row.scores), marker, color=colour, markersize=5.5, alpha=0.6, linestyle="none")
-        axis.set_yticks(range(len(rows) - 1), [f"{row.label}\n{row.settings_text}".rstrip() for row in rows[1:]])
+        axis.set_yticks(range(len(rows) - 1), labels)
         axis.set_ylim(most - 0.4, -0.6)
         axis.grid(axis="y", visible=False)
     _label(axes, "normalised score", "")
@@ -135,6 +142,15 @@ def _panels(table: pa.Table) -> list[list[Row]]:
     if not panels:
         raise StoreError(NOTHING_YET)
     return panels
+
+
+def _name(row: Row) -> str:
+    """Method and settings beside a panel, in lines that leave room for it."""
+    return f"{row.label}\n{_fold(row.settings_text, _NAME_WIDTH)}".rstrip()
+
+
+def _fold(text: str, width: int) -> str:
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _series(row: Row) -> str:
@@ -217,9 +233,10 @@ def _dataset_handle(panels: Sequence[Sequence[Row]]) -> list[Line2D]:
 
 def _legend(figure: Figure, handles: Sequence[Artist]) -> None:
     # About 15 characters an inch at this size, and 5 for the line in front.
-    longest = max(len(str(handle.get_label())) for handle in handles) + 5
+    labels = [str(handle.get_label()).split("\n") for handle in handles]
+    longest = max(len(line) for lines in labels for line in lines) + 5
     columns = max(1, min(len(handles), int(figure.get_figwidth() * 15 / longest)))
-    figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(handles) / columns))
+    figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(sum(len(lines) for lines in labels) / columns))
     figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 

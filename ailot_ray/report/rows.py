@@ -133,7 +133,8 @@ def _method_rows(trials: list[dict[str, Any]], data: dict[str, Any]) -> list[Row
     for trial in trials:
         groups.setdefault(tuple(_settings(trial).items()), []).append(trial)
     paths = dict.fromkeys(path for key in groups for path, _ in key)
-    differing = [path for path in paths if len({dict(key).get(path) for key in groups}) > 1]
+    # of what a row never reads (a raw state's encoder) it says nothing, and others do not because of it
+    differing = [path for path in paths if len({dict(key)[path] for key in groups if path in dict(key)}) > 1]
     rows = []
     for key in groups:
         by_seed: dict[int, list[float]] = {}
@@ -159,11 +160,11 @@ def _method_rows(trials: list[dict[str, Any]], data: dict[str, Any]) -> list[Row
                 digests=tuple(trial["digest"] for trial in groups[key]),
             )
         )
-    return sorted(rows, key=lambda row: [_rank(value) for value in row.settings.values()])
+    return sorted(rows, key=lambda row: [_rank(row.settings.get(path)) for path in differing])
 
 
 def _shown(settings: dict[str, Any], differing: list[str]) -> dict[str, Any]:
-    shown = {path: settings.get(path) for path in differing}
+    shown = {path: settings[path] for path in differing if path in settings}
     simulator = settings.get(_SIMULATOR, _DEFAULT_SIMULATOR)
     return shown if simulator == _DEFAULT_SIMULATOR else {**shown, _SIMULATOR: simulator}
 

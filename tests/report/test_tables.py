@@ -130,6 +130,19 @@ def test_settings_a_method_never_reads_do_not_split_its_seeds(tmp_path: Path, wr
     ]
 
 
+def test_what_one_row_never_reads_does_not_tell_the_others_apart(tmp_path: Path, write_trial: WriteTrial) -> None:
+    encoder = {"icvf__width": 256, "icvf__standardise": True}
+    write_trial(transport__space="raw", icvf__steps=10, **encoder)
+    write_trial(transport__space="intent", icvf__steps=10, **encoder)
+    write_trial(transport__space="intent", icvf__steps=0, **encoder)
+    rows = results_table(collect(tmp_path / "store"))[1:]
+    assert [row.settings_text for row in rows] == [
+        "transport.space=intent icvf.steps=0",
+        "transport.space=intent icvf.steps=10",
+        "transport.space=raw",
+    ]
+
+
 def test_a_seed_run_on_two_devices_counts_once(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial("bc", 0, {10: [20.0]}, device="cpu")
     write_trial("bc", 0, {10: [30.0]}, device="cuda")
