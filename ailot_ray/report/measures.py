@@ -42,8 +42,7 @@ def plot_measures(trials: Sequence[tuple[str, Measures]], path: Path, shares: fr
         axis.xaxis.set_major_locator(MaxNLocator(3))
         axis.margins(x=0.15)
         if name in shares:
-            low, high = axis.get_xlim()
-            axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if high - low > 0.03 else 1))
+            axis.xaxis.set_major_formatter(PercentFormatter(1.0))
     figure.supxlabel("dots: seeds, marks: their mean", fontsize=7, color=GREY, x=0.02, ha="left")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
