@@ -21,10 +21,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-import ray
 import tyro
 
-from ailot_ray.cluster import ClusterOptions, connected, relabel_by_actors
+from ailot_ray.cluster import ClusterOptions, connected, object_store_bytes, relabel_by_actors
 from ailot_ray.config import Config
 from ailot_ray.progress import silence
 from ailot_ray.stages import Study, relabel
@@ -130,7 +129,7 @@ def on_ray(data: Path, store: Path, actors: int) -> Measured:
     def watch() -> None:
         while not ended.wait(0.2):
             peaks["actor"] = max([peaks["actor"], *(memory(pid) for _, pid in begun(store))])
-            peaks["objects"] = max(peaks["objects"], used_objects())
+            peaks["objects"] = max(peaks["objects"], object_store_bytes())
 
     start, options = time.time(), ClusterOptions(workers=actors)
     with connected(options, store) as origin:
@@ -148,13 +147,6 @@ def on_ray(data: Path, store: Path, actors: int) -> Measured:
     warm, last = max(first.values()), parts[-1][0]
     rate = SHARD * sum(at > warm for at, _ in parts) / (last - warm)
     return Measured(wall, up - start, parts[0][0] - start, rate, memory("self"), peaks["actor"], peaks["objects"])
-
-
-def used_objects() -> int:
-    """Bytes in Ray's object store."""
-    name = "object_store_memory"
-    total, free = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
-    return int(total.get(name, 0.0) - free.get(name, 0.0))
 
 
 def alone(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ailot_ray.cluster.launch import make_all
     from ailot_ray.cluster.options import ClusterOptions
     from ailot_ray.cluster.relabel import relabel_by_actors
-    from ailot_ray.cluster.session import connected
+    from ailot_ray.cluster.session import connected, object_store_bytes
     from ailot_ray.cluster.sweep import Between, Sweep, plan
     from ailot_ray.cluster.train import fit_by_train
     from ailot_ray.cluster.tuning import run_sweep
@@ -21,6 +21,7 @@ _HOME = {
     "examine": "doctor",
     "fit_by_train": "train",
     "make_all": "launch",
+    "object_store_bytes": "session",
     "plan": "sweep",
     "relabel_by_actors": "relabel",
     "run_sweep": "tuning",
@@ -33,6 +34,7 @@ __all__ = [
     "examine",
     "fit_by_train",
     "make_all",
+    "object_store_bytes",
     "plan",
     "relabel_by_actors",
     "run_sweep",

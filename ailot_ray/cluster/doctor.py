@@ -107,7 +107,7 @@ def _examine(options: ClusterOptions, store: Path, data_dir: Path, tasks: Sequen
             "locks": Check(lambda: sharing.locks_and_renames(origin, DRIVER), sharing.POSIX),
             "datasets": Check(lambda: checks.datasets(data_dir, tasks, ()), checks.DATA_REMEDY),
         }
-        with contextlib.suppress(OSError, NotImplementedError):  # the check says so: then the lock is free for all
+        with contextlib.suppress(OSError, NotImplementedError):  # where nothing can be locked, the line "locks" says so
             stack.enter_context(sharing.holding(origin))
         yield from _as_findings(DRIVER, perform(own, seconds))
         # connected() marks the folder that it is given: a store that cannot be written must not end the examination.

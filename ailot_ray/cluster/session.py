@@ -125,6 +125,13 @@ def _resources() -> dict[str, float]:
     return resources
 
 
+def object_store_bytes() -> int:
+    """Bytes taken in the object store of the cluster that this process is connected to."""
+    name = "object_store_memory"
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    return int(_resources().get(name, 0.0) - free.get(name, 0.0))
+
+
 def raised(error: Exception) -> Exception:
     """What to raise for an error that came out of Ray: an AilotError as it was raised on the worker, or one line about it."""
     cause = getattr(error, "cause", None)
