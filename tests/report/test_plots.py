@@ -29,6 +29,16 @@ def labels(figure: Figure) -> list[str]:
     return [text.get_text() for text in legend.get_texts()]
 
 
+def assert_fits(figure: Figure) -> None:
+    """Panels and legend are within the figure, and do not overlap."""
+    [legend] = figure.legends
+    boxes = [axis.get_tightbbox() for axis in figure.axes] + [legend.get_window_extent()]
+    for i, box in enumerate(boxes):
+        assert box is not None
+        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1
+        assert not any(other is not None and box.padded(-1).overlaps(other) for other in boxes[i + 1 :])
+
+
 def dashed(axis: Axes) -> list[list[float]]:
     return [list(np.asarray(line.get_ydata(), float)) for line in axis.lines if line.get_linestyle() == "--"]
 
@@ -93,12 +103,22 @@ def test_nothing_is_clipped_and_panels_do_not_overlap(store: Path, tmp_path: Pat
         plot_rewards({"a": [0.1, 3.0], "b": [4.9]}, 5.0, tmp_path / "rewards.png"),
     ]
     for figure in figures:
-        [legend] = figure.legends
-        boxes = [axis.get_tightbbox() for axis in figure.axes] + [legend.get_window_extent()]
-        for i, box in enumerate(boxes):
-            assert box is not None
-            assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1
-            assert not any(other is not None and box.padded(-1).overlaps(other) for other in boxes[i + 1 :])
+        assert_fits(figure)
+
+
+@pytest.mark.filterwarnings("error")  # matplotlib's, of axes that collapsed
+def test_long_settings_leave_room_for_what_is_drawn(tmp_path: Path, write_trial: WriteTrial) -> None:
+    swept = ("transport__space", "transport__metric", "transport__start", "expert", "reward__scale", "icvf__standardise")
+    for value in ("one", "other"):
+        write_trial("ailot", 0, {500: [1.0], 1000: [3.0]}, **dict.fromkeys(swept, value))
+    store = tmp_path / "store"
+    for figure in (
+        plot_learning_curves(load_trials(store), tmp_path / "a.png"),
+        plot_scores(collect(store), tmp_path / "b.png"),
+    ):
+        assert_fits(figure)
+        [axis] = figure.axes
+        assert axis.get_window_extent().width > figure.bbox.width / 2
 
 
 def test_rewards(tmp_path: Path) -> None:
