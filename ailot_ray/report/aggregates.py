@@ -1,15 +1,16 @@
-"""What a store says over all its tasks: aggregates of each method with intervals, and who improves on whom (rliable)."""
+"""What a store says over all its tasks: aggregates of each method with intervals, and who improves on whom."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from ailot_ray.report import statistics
-from ailot_ray.report.layout import NONE, Style, table
+from ailot_ray.report.layout import NONE, Style, note, table
 from ailot_ray.report.rows import Row
-from ailot_ray.report.tables import NOTHING_YET, substituted_note
+from ailot_ray.report.tables import NOTHING_YET, substituted_note, usual_notes
 
 Place = tuple[str, str]
 """A task and the digest of its data."""
@@ -36,13 +37,19 @@ class Series:
 
 @dataclass(frozen=True)
 class Improvement:
-    """The probability that a run of `better` scores above one of `other` on the same data, averaged over the data of both."""
+    """How `better` does beside `other` on the same data, averaged over the data of both."""
 
     better: Series
     other: Series
-    probability: float
-    interval: tuple[float, float]
     datasets: int
+    difference: float
+    """Of their mean scores."""
+    difference_interval: tuple[float, float]
+    """Welch's 95 % interval."""
+    probability: float
+    """That a run of `better` scores above one of `other`."""
+    probability_interval: tuple[float, float]
+    """Bootstrap 95 % interval."""
 
 
 def all_series(rows: Iterable[Row]) -> list[Series]:
@@ -56,18 +63,33 @@ def all_series(rows: Iterable[Row]) -> list[Series]:
 
 
 def improvements(series: Sequence[Series], method: str = "ailot") -> list[Improvement]:
-    """Every configuration of `method` against all other series with which it shares data; each pair once."""
-    found = []
-    for i, better in enumerate(series):
-        others = [other for j, other in enumerate(series) if other.method != method or j > i]
-        for other in others if better.method == method else ():
-            shared = [place for place in better.scores if place in other.scores]
-            if shared:
-                x, y = [better.scores[place] for place in shared], [other.scores[place] for place in shared]
-                probability = statistics.probability_of_improvement(x, y)
-                interval = statistics.improvement_interval(x, y, np.random.default_rng(0))
-                found.append(Improvement(better, other, probability, interval, len(shared)))
-    return found
+    """`method` against all other series with which it shares data; each pair once.
+
+    Where one of its configurations is the usual one (`Row.usual`), that one stands against the other methods and its other
+    configurations against it; else each configuration stands against all.
+    """
+    own = [line for line in series if line.method == method]
+    others = [line for line in series if line.method != method]
+    usual = [line for line in own if not line.settings]
+    pairs = [(line, other) for line in usual or own for other in others]
+    pairs += [(line, base) for base in usual for line in own if line is not base] if usual else combinations(own, 2)
+    return [found for pair in pairs if (found := _improvement(*pair)) is not None]
+
+
+def _improvement(better: Series, other: Series) -> Improvement | None:
+    shared = [place for place in better.scores if place in other.scores]
+    if not shared:
+        return None
+    x, y = [better.scores[place] for place in shared], [other.scores[place] for place in shared]
+    return Improvement(
+        better,
+        other,
+        len(shared),
+        statistics.difference_of_means(x, y),
+        statistics.welch_interval(x, y),
+        statistics.probability_of_improvement(x, y),
+        statistics.improvement_interval(x, y, np.random.default_rng(0)),
+    )
 
 
 def format_statistics(rows: Sequence[Row], style: Style = "text", method: str = "ailot") -> str:
@@ -75,18 +97,23 @@ def format_statistics(rows: Sequence[Row], style: Style = "text", method: str = 
     series = all_series(rows)
     if not series:
         return NOTHING_YET
-    header = ("method", "settings", "datasets", "runs", "interquartile mean", "95 % interval", "mean", "95 % interval")
+    header = (
+        "method",
+        "settings",
+        "datasets",
+        "runs",
+        "interquartile mean",
+        "IQM's 95 % interval",
+        "mean",
+        "mean's 95 % interval",
+    )
     left = (True, True, *[False] * 6)
     blocks = [table(header, [_aggregate(line) for line in series], left, style)]
     pairs = improvements(series, method)
     if pairs:
-        columns = ("improvement of", "on", "datasets", "probability", "95 % interval")
-        lines = [
-            (pair.better.name, pair.other.name, str(pair.datasets), f"{pair.probability:.2f}", _interval(pair.interval, ".2f"))
-            for pair in pairs
-        ]
-        blocks.append(table(columns, lines, (True, True, False, False, False), style))
-    notes = [] if style == "csv" else _notes(series)
+        columns = ("improvement of", "on", "datasets", "by", "Welch's 95 % interval", "probability", "its 95 % interval")
+        blocks.append(table(columns, [_compared(pair) for pair in pairs], (True, True, *[False] * 5), style))
+    notes = [] if style == "csv" else [note(text, style) for text in (*_notes(series), *usual_notes(rows))]
     notes += substituted_note(any(row.substituted for row in rows), style)[1:]
     return "\n\n".join([*blocks, *notes])
 
@@ -113,8 +140,10 @@ def statistics_json(rows: Sequence[Row], method: str = "ailot") -> dict[str, Any
                 "of": pair.better.name,
                 "on": pair.other.name,
                 "datasets": pair.datasets,
+                "difference": pair.difference,
+                "difference_95": _known(pair.difference_interval),
                 "probability": pair.probability,
-                "probability_95": _known(pair.interval),
+                "probability_95": _known(pair.probability_interval),
             }
             for pair in improvements(series, method)
         ],
@@ -137,13 +166,25 @@ def _aggregate(series: Series) -> tuple[str, ...]:
     )
 
 
+def _compared(pair: Improvement) -> tuple[str, ...]:
+    return (
+        pair.better.name,
+        pair.other.name,
+        str(pair.datasets),
+        f"{pair.difference:.1f}",
+        _interval(pair.difference_interval, ".1f"),
+        f"{pair.probability:.2f}",
+        _interval(pair.probability_interval, ".2f"),
+    )
+
+
 def _notes(series: Sequence[Series]) -> list[str]:
     notes = []
     if len({frozenset(line.scores) for line in series}) > 1:
         notes.append("the methods were not all evaluated on the same data: compare only aggregates over the same datasets")
     few = [len(scores) for line in series for scores in line.strata if 1 < len(scores) < 5]
     if few:
-        notes.append(f"some intervals rest on {min(few)} seeds a dataset: a bootstrap of so few is too narrow")
+        notes.append(f"some intervals rest on {min(few)} seeds a dataset: a bootstrap of so few is too narrow, Welch's is not")
     return notes
 
 

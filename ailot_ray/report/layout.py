@@ -75,6 +75,14 @@ def latex(text: str) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
+def note(text: str, style: Style) -> str:
+    """A line of text below a table."""
+    if style == "latex":
+        return rf"\par\smallskip {latex(text)}"
+    # Markdown would take a leading star for a list.
+    return text.replace("*", r"\*", 1) if style == "markdown" else text
+
+
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Comma-separated values, unrounded; None is an empty cell."""
     text = io.StringIO()

@@ -25,7 +25,7 @@ from ailot_ray.report.palette import METHODS as _COLOURS
 from ailot_ray.report.palette import OTHER as _OTHER
 from ailot_ray.report.results import Trial, tabulate
 from ailot_ray.report.rows import LABELS, Row, results_table
-from ailot_ray.report.tables import NOTHING_YET
+from ailot_ray.report.tables import NOTHING_YET, usual_notes
 
 _DPI = 130
 _COLUMNS = 3
@@ -61,7 +61,7 @@ def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
     ]
     several = any(len(row.seeds) > 1 for rows in panels for row in rows)
     band = [Patch(color=_GREY, alpha=0.18, linewidth=0, label="± standard deviation over seeds")] if several else []
-    _legend(figure, [*handles, *band, *_dataset_handle(panels)])
+    _legend(figure, [*handles, *band, *_dataset_handle(panels), *_usual_handles(panels)])
     return _save(figure, path)
 
 
@@ -93,7 +93,7 @@ def plot_scores(table: pa.Table, path: Path) -> Figure:
     mean = Line2D(
         [], [], color=_GREY, marker="|", markersize=11, markeredgewidth=2.2, linestyle="none", label="mean over seeds"
     )
-    _legend(figure, [seed, mean, *_dataset_handle(panels)])
+    _legend(figure, [seed, mean, *_dataset_handle(panels), *_usual_handles(panels)])
     return _save(figure, path)
 
 
@@ -178,10 +178,16 @@ def _styles(panels: Sequence[Sequence[Row]]) -> dict[str, tuple[tuple[float, flo
 
 
 def _curve(trials: Sequence[Trial]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Steps, mean and standard deviation over trials (0 for a single one), (S,) each, at the steps that any trial has."""
-    curves = [trial.curve() for trial in trials]
-    steps = sorted(set().union(*curves))
-    scores = [[curve[step] for curve in curves if step in curve] for step in steps]
+    """Steps, mean and standard deviation over seeds (0 for a single one), (S,) each, at the steps that any trial has.
+
+    As in the table, a seed that ran twice counts once.
+    """
+    curves: dict[int, list[dict[int, float]]] = {}
+    for trial in trials:
+        curves.setdefault(trial.seed, []).append(trial.curve())
+    steps = sorted({step for seed in curves.values() for curve in seed for step in curve})
+    by_seed = [[[curve[step] for curve in seed if step in curve] for seed in curves.values()] for step in steps]
+    scores = [[statistics.mean(values) for values in at_step if values] for at_step in by_seed]
     spread = [statistics.std(values) if len(values) > 1 else 0.0 for values in scores]
     return np.array(steps, dtype=np.int64), np.array([statistics.mean(values) for values in scores]), np.array(spread)
 
@@ -229,6 +235,12 @@ def _dataset_line(axis: Axes, row: Row, vertical: bool) -> None:
 def _dataset_handle(panels: Sequence[Sequence[Row]]) -> list[Line2D]:
     known = any(rows[0].mean is not None for rows in panels)
     return [Line2D([], [], color=_GREY, linestyle="--", linewidth=1.2, label=LABELS["dataset"])] if known else []
+
+
+def _usual_handles(panels: Sequence[Sequence[Row]]) -> list[Line2D]:
+    """What the names of configurations leave unsaid, as entries of the legend without a mark."""
+    notes = usual_notes([row for rows in panels for row in rows])
+    return [Line2D([], [], linestyle="none", label=_fold(note, _LEGEND_WIDTH)) for note in notes]
 
 
 def _legend(figure: Figure, handles: Sequence[Artist]) -> None:

@@ -1,5 +1,7 @@
 """The rows of a results table: trials grouped by task, data, method and configuration, each over its seeds."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +22,8 @@ LABELS: dict[str, str] = {
 }
 """What each method is called in reports, in the order of their rows."""
 
-WHERE_NOT_WHAT = ("device", "data_dir")
-"""Paths that say where a trial ran; they do not tell configurations apart."""
+WITHOUT_EFFECT = ("device", "data_dir", "evaluation.curve_episodes")
+"""Paths that do not tell configurations apart: where a trial ran, and how closely learning was watched on the way."""
 _SIMULATOR, _DEFAULT_SIMULATOR = "evaluation.simulator", "gymnasium"
 """A path that rows name wherever it has another value; trials from before there was a choice do not have it."""
 _UNUSED = {
@@ -45,8 +47,10 @@ class Row:
     mean: float | None
     """Mean normalised score over seeds; None where the dataset has no rewards."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """The configuration paths in which this row differs from the method's other rows on the same data, and the simulator where
-    it is not the default one."""
+    """The configuration paths in which the method's rows on the same data differ, and the simulator where it is not the
+    default one."""
+    usual: dict[str, Any] = field(default_factory=dict)
+    """Of those paths the values that more than half of the method's rows on the same data have."""
     steps: int | None = None
     """Gradient steps of the final policy."""
     seeds: tuple[int, ...] = ()
@@ -69,8 +73,12 @@ class Row:
 
     @property
     def settings_text(self) -> str:
-        """The differing settings, such as ``reward.tau=0.1 transport.k=0``."""
-        return " ".join(f"{path}={_value_text(value)}" for path, value in self.settings.items())
+        """What sets the row apart, such as ``reward.tau=0.1 transport.k=0``: the differing settings without the usual ones.
+
+        No two rows of a method on the same data have the same text; that of the usual configuration is empty.
+        """
+        apart = {p: value for p, value in self.settings.items() if p not in self.usual or self.usual[p] != value}
+        return written(apart)
 
     @property
     def data_text(self) -> str:
@@ -87,6 +95,11 @@ class Row:
     def worst(self) -> tuple[int, float] | None:
         """The seed with the lowest score, and that score."""
         return min(zip(self.seeds, self.scores, strict=True), key=lambda pair: pair[1], default=None)
+
+
+def written(settings: Mapping[str, Any]) -> str:
+    """Settings as they are typed, such as ``reward.tau=0.1 transport.k=0``."""
+    return " ".join(f"{path}={_value_text(value)}" for path, value in settings.items())
 
 
 def results_table(table: pa.Table) -> list[Row]:
@@ -124,7 +137,7 @@ def _settings(trial: dict[str, Any]) -> dict[str, Any]:
     return {
         path: _DEFAULT_SIMULATOR if path == _SIMULATOR and value is None else value
         for path, value in trial.items()
-        if path not in FIXED_COLUMNS and path not in WHERE_NOT_WHAT and not path.startswith(unused)
+        if path not in FIXED_COLUMNS and path not in WITHOUT_EFFECT and not path.startswith(unused)
     }
 
 
@@ -135,6 +148,7 @@ def _method_rows(trials: list[dict[str, Any]], data: dict[str, Any]) -> list[Row
     paths = dict.fromkeys(path for key in groups for path, _ in key)
     # of what a row never reads (a raw state's encoder) it says nothing, and others do not because of it
     differing = [path for path in paths if len({dict(key)[path] for key in groups if path in dict(key)}) > 1]
+    usual = _usual([dict(key) for key in groups], differing)
     rows = []
     for key in groups:
         by_seed: dict[int, list[float]] = {}
@@ -150,6 +164,7 @@ def _method_rows(trials: list[dict[str, Any]], data: dict[str, Any]) -> list[Row
                 method=method,
                 mean=statistics.mean(scores),
                 settings=_shown(dict(key), differing),
+                usual=usual,
                 steps=max(trial["steps"] for trial in groups[key]),
                 seeds=seeds,
                 scores=scores,
@@ -160,7 +175,20 @@ def _method_rows(trials: list[dict[str, Any]], data: dict[str, Any]) -> list[Row
                 digests=tuple(trial["digest"] for trial in groups[key]),
             )
         )
-    return sorted(rows, key=lambda row: [_rank(row.settings.get(path)) for path in differing])
+    # what the others are variants of comes first
+    return sorted(rows, key=lambda row: (row.settings_text != "", *(_rank(row.settings.get(path)) for path in differing)))
+
+
+def _usual(configurations: Sequence[dict[str, Any]], paths: Sequence[str]) -> dict[str, Any]:
+    """By path the value of more than half of the configurations that have the path, where there is such a value."""
+    usual = {}
+    for path in paths:
+        values = [settings[path] for settings in configurations if path in settings]
+        value, number = Counter(values).most_common(1)[0]
+        named_always = path == _SIMULATOR and value != _DEFAULT_SIMULATOR
+        if 2 * number > len(values) and not named_always:
+            usual[path] = value
+    return usual
 
 
 def _shown(settings: dict[str, Any], differing: list[str]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ailot_ray.report.layout import NONE, Style, aligned, csv_text, latex, latex_lines, markdown_lines
-from ailot_ray.report.rows import LABELS, Row, results_table
+from ailot_ray.report.layout import NONE, Style, aligned, csv_text, latex_lines, markdown_lines, note
+from ailot_ray.report.rows import LABELS, Row, results_table, written
 
 __all__ = [
     "LABELS",
@@ -62,9 +62,11 @@ def format_table(rows: Sequence[Row], style: Style = "text") -> str:
     if not rows:
         return NOTHING_YET
     lines = {"markdown": _markdown, "latex": _latex, "text": _text}[style](rows)
+    for text in usual_notes(rows):
+        lines += ["", note(text, style)]
     lines += substituted_note(any(row.substituted for row in rows), style)
     if not all(row.normalised for row in rows):
-        lines += ["", rf"\\ {latex(RETURNS_NOTE)}" if style == "latex" else RETURNS_NOTE]
+        lines += ["", note(RETURNS_NOTE, style)]
     return "\n".join(lines)
 
 
@@ -72,9 +74,17 @@ def substituted_note(needed: bool, style: Style) -> list[str]:
     """The lines below a table with starred data."""
     if not needed or style == "csv":
         return []
-    # Markdown would take a leading star for a list.
-    notes = {"markdown": SUBSTITUTED_NOTE.replace("*", r"\*", 1), "latex": rf"\\ {latex(SUBSTITUTED_NOTE)}"}
-    return ["", notes.get(style, SUBSTITUTED_NOTE)]
+    return ["", note(SUBSTITUTED_NOTE, style)]
+
+
+def usual_notes(rows: Sequence[Row]) -> list[str]:
+    """What the rows that do not say otherwise have, a line for each method and dataset of which there are such."""
+    places = len({(row.task, row.data_digest) for row in rows})
+    notes: list[str] = []
+    for row in {(row.task, row.data_digest, row.method): row for row in rows if row.usual}.values():
+        where = f" on {row.task}, {row.data}," if places > 1 else ""
+        notes.append(f"{row.label}{where} unless its line says otherwise: {written(row.usual)}")
+    return notes
 
 
 _HEADER = ("method", "settings", "gradient steps", "seeds", "score", "best / worst seed", "published")
@@ -132,7 +142,7 @@ def _csv(rows: Sequence[Row]) -> str:
         substituted, seeds = str(row.substituted).lower(), " ".join(map(str, row.seeds))
         numbers = (row.mean, row.std, row.interquartile_mean, *(row.interval or (None, None)))
         ends = (*(row.best or (None, None)), *(row.worst or (None, None)))
-        place = (row.task, row.data, row.data_digest, substituted, row.label, row.settings_text)
+        place = (row.task, row.data, row.data_digest, substituted, row.label, written(row.settings))
         body.append((*place, row.steps, seeds, *numbers, *ends, row.published))
     return csv_text(names, body)
 

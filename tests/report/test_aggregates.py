@@ -59,6 +59,22 @@ def test_each_pair_of_a_swept_method_stands_once(tmp_path: Path, write_trial: Wr
     ]
 
 
+def test_variants_stand_against_the_usual_configuration(tmp_path: Path, write_trial: WriteTrial) -> None:
+    usual = {"reward__tau": 0.5, "transport__k": 2, "transport__metric": "cosine"}
+    for seed, score in enumerate((10.0, 12.0)):
+        write_trial("ailot", seed, {1000: [score]}, **usual)
+        for variant in ({"reward__tau": 5.0}, {"transport__k": 0}, {"transport__metric": "euclidean"}):
+            write_trial("ailot", seed, {1000: [score + 7]}, **(usual | variant))
+        write_trial("otr", seed, {1000: [score - 4]})
+    pairs = improvements(all_series(results_table(collect(tmp_path / "store"))))
+    assert [(pair.better.settings, pair.other.name, pair.difference) for pair in pairs] == [
+        ("", "OTR", 4.0),
+        ("transport.k=0", "AILOT", 7.0),
+        ("transport.metric=euclidean", "AILOT", 7.0),
+        ("reward.tau=5", "AILOT", 7.0),
+    ]
+
+
 def test_text_tells_what_the_numbers_rest_on(rows: list[Row]) -> None:
     text = format_statistics(rows)
     line = next(line for line in text.splitlines() if line.strip().startswith("AILOT"))
@@ -73,10 +89,13 @@ def test_statistics_in_every_style(rows: list[Row]) -> None:
     latex = format_statistics(rows, "latex")
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == latex.count(r"\end{tabular}") == 2
     assert r"95 \% interval" in latex and "–" not in latex
-    assert "| AILOT | OTR | 2 | 0.44 |" in format_statistics(rows, "markdown")
+    assert f"| AILOT | OTR | 2 | {(54 - 134 / 3 + 61 - 75) / 2:.1f} |" in format_statistics(rows, "markdown")
     first, second = format_statistics(rows, "csv").split("\n\n")
     assert [line["datasets"] for line in csv.DictReader(io.StringIO(first))] == ["1", "2", "2"]
     assert len(list(csv.DictReader(io.StringIO(second)))) == 2
+    for block in (first, second):
+        columns = block.splitlines()[0].split(",")
+        assert len(set(columns)) == len(columns)  # a spreadsheet finds each by its name
     found = statistics_json(rows)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert format_statistics([]) == NOTHING_YET

@@ -93,7 +93,7 @@ def test_published_scores_stand_beside_own_files_only(page: Page) -> None:
     assert not diamonds  # hopper's file is not D4RL's own, and of walker2d only methods without a published score ran
     assert "hopper-medium.hdf5 (a1b2c3d4) *" in figure.layout.annotations[0].text
     assert "*" not in figure.layout.annotations[1].text
-    assert page.note == SUBSTITUTED_NOTE
+    assert page.notes == [SUBSTITUTED_NOTE]
     bars = [trace for trace in figure.data if trace.error_x.array is not None]
     means = {trace.y[0]: trace.x[0] for trace in bars if trace.xaxis == "x"}
     assert means["SEABO"] == pytest.approx(np.mean([run.score for run in page.done if run.method == "seabo"]))
@@ -104,7 +104,18 @@ def test_a_published_score_is_drawn_where_there_is_one(write_trial: WriteTrial, 
         write_trial("otr", seed, task="walker2d-medium-v2")
     page = Browser(Sources([tmp_path / "store"])).page()[1]
     (diamond,) = [t for t in drawn(page, "comparison").data if t.marker.symbol == "diamond-open" and t.x[0] is not None]
-    assert diamond.x[0] == 79.4 and page.note == ""
+    assert diamond.x[0] == 79.4 and page.notes == []
+
+
+def test_configurations_with_long_names_keep_their_lines(tmp_path: Path, write_trial: WriteTrial) -> None:
+    common = "demonstrations/of/an/expert/that/was/trained/for/long"
+    for i, score in enumerate((10.0, 20.0, 30.0)):
+        write_trial("ailot", 0, {1000: [score]}, expert=f"{common}/{i}.hdf5", transport__k=2)
+    write_trial("ailot", 0, {1000: [40.0]}, expert=f"{common}/0.hdf5", transport__k=0)
+    page = Browser(Sources([tmp_path / "store"])).page()[1]
+    bars = [trace for trace in drawn(page, "comparison").data if trace.error_x.array is not None]
+    assert len({trace.y[0] for trace in bars}) == len(bars) == 4
+    assert page.notes[0] == "AILOT unless its line says otherwise: transport.k=2"
 
 
 def test_views_without_enough_to_draw_say_so(tmp_path: Path, write_trial: WriteTrial) -> None:

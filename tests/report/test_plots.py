@@ -73,6 +73,27 @@ def test_a_curve_is_the_mean_over_seeds_with_their_deviation(tmp_path: Path, wri
     np.testing.assert_allclose([heights.min(), heights.max()], [3 - np.sqrt(8), 13 + np.sqrt(18)])
 
 
+def test_a_seed_watched_twice_counts_once(tmp_path: Path, write_trial: WriteTrial) -> None:
+    write_trial("ailot", 0, {1000: [10.0]}, evaluation__curve_episodes=0)
+    write_trial("ailot", 0, {500: [4.0], 1000: [10.0]}, evaluation__curve_episodes=1)
+    write_trial("ailot", 1, {1000: [40.0]}, evaluation__curve_episodes=0)
+    figure = plot_learning_curves(load_trials(tmp_path / "store"), tmp_path / "curves.png")
+    curve = next(line for line in figure.axes[0].lines if line.get_linestyle() != "--")
+    assert np.asarray(curve.get_xydata()).tolist() == [[500.0, 4.0], [1000.0, 25.0]]
+
+
+def test_variants_of_one_configuration_are_named_by_what_sets_them_apart(tmp_path: Path, write_trial: WriteTrial) -> None:
+    usual = {"reward__tau": 0.5, "transport__k": 2, "transport__metric": "cosine"}
+    for variant in ({}, {"reward__tau": 5.0}, {"transport__k": 0}, {"transport__metric": "euclidean"}):
+        write_trial("ailot", **(usual | variant))
+    figure = plot_scores(collect(tmp_path / "store"), tmp_path / "scores.png")
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert names == ["AILOT", "AILOT\ntransport.k=0", "AILOT\ntransport.metric=euclidean", "AILOT\nreward.tau=5"]
+    said = "AILOT unless its line says otherwise: reward.tau=0.5 transport.k=2 transport.metric=cosine"
+    assert labels(figure)[-1].replace("\n", " ") == said
+    assert_fits(figure)
+
+
 def test_a_curve_of_one_snapshot_is_a_point(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial("ailot", 0, {1000: [3.0]}, mean_score=None)
     figure = plot_learning_curves(load_trials(tmp_path / "store"), tmp_path / "curves.png")

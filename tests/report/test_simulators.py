@@ -16,6 +16,19 @@ def test_scores_of_the_two_simulators_never_share_a_row(tmp_path: Path, write_tr
     assert {row.settings["evaluation.simulator"]: row.seeds for row in rows} == {"gymnasium": (0, 1), "d4rl": (2,)}
 
 
+def test_a_row_of_d4rls_simulator_says_so_even_where_most_rows_are(tmp_path: Path, write_trial: WriteTrial) -> None:
+    for k in (0, 2):
+        write_trial(transport__k=k, evaluation__simulator="d4rl")
+    write_trial(transport__k=2, evaluation__simulator="gymnasium")
+    rows = results_table(collect(tmp_path / "store"))[1:]
+    texts = sorted(row.settings_text for row in rows)
+    assert texts == [
+        "evaluation.simulator=d4rl",
+        "evaluation.simulator=gymnasium",
+        "transport.k=0 evaluation.simulator=d4rl",
+    ]
+
+
 def test_a_row_of_d4rls_simulator_says_so_even_where_there_is_no_other(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial("bc", 0, evaluation__simulator="d4rl")
     write_trial("ailot", 0, evaluation__simulator="gymnasium")

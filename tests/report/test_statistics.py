@@ -14,6 +14,7 @@ from scipy import stats
 from ailot_ray.report.statistics import (
     aggregate_interquartile_mean,
     bootstrap_interval,
+    difference_of_means,
     improvement_interval,
     interquartile_interval,
     interquartile_mean,
@@ -21,6 +22,7 @@ from ailot_ray.report.statistics import (
     performance_profile,
     probability_of_improvement,
     std,
+    welch_interval,
 )
 
 SCORES = st.lists(st.floats(-50, 150), min_size=1, max_size=30)
@@ -139,6 +141,35 @@ def test_improvement_interval_is_that_of_all_resamples() -> None:
     found = improvement_interval([x], [y], np.random.default_rng(0))
     assert found == pytest.approx(tuple(np.percentile(exact, [2.5, 97.5])), abs=0.02)
     assert all(math.isnan(end) for end in improvement_interval([[1.0]], [[2.0, 3.0]], np.random.default_rng(0)))
+
+
+RUNS = st.lists(st.integers(-200, 600).map(lambda quarters: quarters / 4), min_size=2, max_size=10)
+
+
+@given(RUNS, RUNS)
+def test_of_one_task_the_interval_is_scipys_welch(x: list[float], y: list[float]) -> None:
+    low, high = welch_interval([x], [y])
+    assert difference_of_means([x], [y]) == pytest.approx(np.mean(x) - np.mean(y)) and low <= high
+    if np.var(x) + np.var(y) > 0:
+        expected = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
+        assert (low, high) == pytest.approx((expected.low, expected.high))
+
+
+def test_over_tasks_the_interval_holds_the_true_difference_as_often_as_it_says() -> None:
+    rng, held, trials = np.random.default_rng(0), 0, 2_000
+    sizes, spreads, centres = ((3, 4), (5, 3)), ((8.0, 2.0), (1.0, 5.0)), ((40.0, 30.0), (70.0, 75.0))
+    for _ in range(trials):
+        x, y = ([rng.normal(centres[t][side], spreads[t][side], sizes[t][side]) for t in (0, 1)] for side in (0, 1))
+        low, high = welch_interval(x, y)
+        held += low <= (10.0 - 5.0) / 2 <= high
+    assert 0.93 < held / trials < 0.98  # a half-width of 1.96 standard errors would hold it in 0.87
+
+
+def test_without_spread_or_with_one_run_the_interval_says_so() -> None:
+    assert welch_interval([[3.0, 3.0]], [[1.0, 1.0]]) == (2.0, 2.0)
+    assert all(math.isnan(end) for end in welch_interval([[3.0]], [[1.0, 2.0]]))
+    with pytest.raises(ValueError, match="same tasks, got 1 and 2"):
+        difference_of_means([[1.0]], [[1.0], [2.0]])
 
 
 def test_interquartile_interval_is_that_of_all_resamples() -> None:

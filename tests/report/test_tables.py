@@ -137,10 +137,43 @@ def test_what_one_row_never_reads_does_not_tell_the_others_apart(tmp_path: Path,
     write_trial(transport__space="intent", icvf__steps=0, **encoder)
     rows = results_table(collect(tmp_path / "store"))[1:]
     assert [row.settings_text for row in rows] == [
-        "transport.space=intent icvf.steps=0",
-        "transport.space=intent icvf.steps=10",
+        "icvf.steps=0",
+        "icvf.steps=10",
         "transport.space=raw",
     ]
+    assert [row.settings.get("icvf.steps") for row in rows] == [0, 10, None]
+
+
+def test_variants_of_one_configuration_say_only_what_sets_them_apart(tmp_path: Path, write_trial: WriteTrial) -> None:
+    usual = {"reward__tau": 0.5, "transport__k": 2, "transport__space": "intent"}
+    for variant in ({"transport__k": 0}, {"reward__tau": 5.0}, {}, {"transport__space": "raw"}):
+        write_trial(**(usual | variant))
+    rows = results_table(collect(tmp_path / "store"))
+    assert [row.settings_text for row in rows[1:]] == ["", "transport.k=0", "transport.space=raw", "reward.tau=5"]
+    assert rows[1].settings == rows[1].usual == {"reward.tau": 0.5, "transport.k": 2, "transport.space": "intent"}
+    note = "AILOT unless its line says otherwise: reward.tau=0.5 transport.k=2 transport.space=intent"
+    assert note in format_table(rows).splitlines()
+    assert rf"\par\smallskip {note}" in format_table(rows, "latex").splitlines()
+    for line, row in zip(csv.DictReader(io.StringIO(format_table(rows, "csv"))), rows, strict=True):
+        assert len(line["settings"].split()) == len(row.settings)  # a program gets all of them
+    write_trial("ailot", task="walker2d-medium-v2")
+    assert "AILOT on hopper-medium-v2, hopper-medium.hdf5, unless" in format_table(results_table(collect(tmp_path / "store")))
+
+
+@pytest.mark.parametrize("taus", [(0.1, 0.5), (0.1, 0.5, 1.0)])
+def test_of_a_plain_sweep_no_value_is_the_usual_one(taus: tuple[float, ...], tmp_path: Path, write_trial: WriteTrial) -> None:
+    for tau in taus:
+        write_trial(reward__tau=tau, transport__k=2)
+    rows = results_table(collect(tmp_path / "store"))
+    assert [row.settings_text for row in rows[1:]] == [f"reward.tau={tau:g}" for tau in taus]
+    assert "otherwise" not in format_table(rows)
+
+
+def test_how_closely_learning_is_watched_does_not_tell_rows_apart(tmp_path: Path, write_trial: WriteTrial) -> None:
+    write_trial(seed=0, evaluation__curve_episodes=0)
+    write_trial(seed=1, evaluation__curve_episodes=5)
+    [_, row] = results_table(collect(tmp_path / "store"))
+    assert (row.seeds, row.settings_text) == ((0, 1), "")
 
 
 def test_a_seed_run_on_two_devices_counts_once(tmp_path: Path, write_trial: WriteTrial) -> None:

@@ -157,7 +157,7 @@ def _show_figures(app: Dash, browser: Browser) -> None:
         )
         shown = [SHOWN if name in CONTROLS[view] and not isinstance(drawn, str) else HIDDEN for name in controls]
         values = (choice.by, choice.across, choice.up)
-        explain = [EXPLAIN[view], *([html.Br(), page.note] if page.note else [])]
+        explain = [EXPLAIN[view], *(part for note in page.notes for part in (html.Br(), note))]
         return figure, explain, choice.options_by, choice.options_path, choice.options_path, *values, *shown
 
 

@@ -10,7 +10,7 @@ from ailot_ray.report.page import figures, series
 from ailot_ray.report.page.runs import Run
 from ailot_ray.report.page.sources import Snapshot, Sources, matching, swept_paths
 from ailot_ray.report.rows import LABELS, Row
-from ailot_ray.report.tables import SUBSTITUTED_NOTE
+from ailot_ray.report.tables import SUBSTITUTED_NOTE, usual_notes
 
 VIEWS = {
     "trials": "Trials",
@@ -78,10 +78,11 @@ class Page:
         """The settings in which any runs of one method differ, finished or not."""
         return swept_paths(self.runs)
 
-    @property
-    def note(self) -> str:
-        """What a star beside a file means, where there is one."""
-        return SUBSTITUTED_NOTE if any(run.substituted for run in self.done) else ""
+    @functools.cached_property
+    def notes(self) -> list[str]:
+        """What the names of configurations leave unsaid, and what a star beside a file means, where there are such."""
+        stars = [SUBSTITUTED_NOTE] if any(run.substituted for run in self.done) else []
+        return [*usual_notes(self.rows), *stars]
 
     def figure(self, view: str, choice: Choice) -> go.Figure | str:
         """The figure of a view, or a sentence that says why there is none yet."""

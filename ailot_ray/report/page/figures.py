@@ -155,11 +155,12 @@ def comparison(panels: Sequence[Panel], rows: Sequence[Row]) -> go.Figure:
     figure = grid(panels, SCORE, "", height=105 + int(28 * sum(shares) / max(1, len(shares))), columns=1, shares=shares)
     for (panel, line, column), found in zip(places(panels, 1), by_panel, strict=True):
         dataset_line(figure, panel, line, column, vertical=True)
-        for row in found:
-            if row.method == "dataset" or row.mean is None:
-                continue
-            name = f"{row.label} {row.settings_text}".rstrip()
-            label = name if len(name) <= 46 else f"{name[:45]}…"
+        evaluated = [row for row in found if row.method != "dataset" and row.mean is not None]
+        names = [f"{row.label} {row.settings_text}".rstrip() for row in evaluated]
+        cut = [name if len(name) <= 46 else f"{name[:45]}…" for name in names]
+        labels = cut if len(set(cut)) == len(names) else names  # one label would be one line
+        for row, name, label in zip(evaluated, names, labels, strict=True):
+            assert row.mean is not None
             colour = METHODS.get(row.method, GREY)
             ends = row.interval or (row.mean, row.mean)
             error = {"type": "data", "symmetric": False, "array": [ends[1] - row.mean], "arrayminus": [row.mean - ends[0]]}

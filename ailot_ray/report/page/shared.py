@@ -60,7 +60,7 @@ def _figures(page: Page) -> list[str]:
         for across in page.paths[:AGAINST] if view == "against" else [None]:
             figure = page.figure(view, page.choice(view, across=across))
             drawn.append(_graph(figure) if isinstance(figure, go.Figure) else html.escape(figure))
-        found.append(_card(VIEWS[view], f"{EXPLAIN[view]} {page.note}", "".join(drawn)))
+        found.append(_card(VIEWS[view], " ".join([EXPLAIN[view], *(f"{note}." for note in page.notes)]), "".join(drawn)))
     return found
 
 

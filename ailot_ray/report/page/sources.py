@@ -11,7 +11,7 @@ from typing import Any
 from ailot_ray.errors import StoreError
 from ailot_ray.report.page.runs import Run, finished, marks, with_sweeps
 from ailot_ray.report.results import Trial, read_trial
-from ailot_ray.report.rows import WHERE_NOT_WHAT
+from ailot_ray.report.rows import WITHOUT_EFFECT
 from ailot_ray.store import MANIFEST
 
 _SIGNS = (".locks", "scores", "sweeps", "policies", "rewards")
@@ -130,7 +130,7 @@ def value_of(run: Run, path: str) -> Any:
 def varying_paths(runs: Sequence[Run]) -> list[str]:
     """Configuration paths with more than one value among `runs`, in the configuration's order."""
     paths = dict.fromkeys(path for run in runs for path in run.config)
-    fixed = ("task", "method", "data", *WHERE_NOT_WHAT)
+    fixed = ("task", "method", "data", *WITHOUT_EFFECT)
     return [path for path in paths if path not in fixed and len(values_of(runs, path)) > 1]
 
 
