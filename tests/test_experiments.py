@@ -100,7 +100,8 @@ def test_rewards_are_compared_without_a_policy(sweep: Sweep, tmp_path: Path) -> 
     assert not (tmp_path / "store" / "policies").exists()
     kept = json.loads((tmp_path / "store" / "sweeps" / "space" / "rewards.json").read_text())
     assert kept["trials"] == found["trials"]
-    assert (tmp_path / "store" / "sweeps" / "space" / "rewards.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("rewards.png", "histograms.png"):
+        assert (tmp_path / "store" / "sweeps" / "space" / picture).read_bytes().startswith(b"\x89PNG")
     assert (
         "task=" not in found["text"].split("{")[0]
         and "order of time" in found["text"]

@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ailot_ray.cli.jobs import perform_all
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.errors import AilotError, ConfigError
+from ailot_ray.method.diagnostics import NEAR
+from ailot_ray.report.histograms import plot_histograms
 from ailot_ray.report.layout import NONE, Style, table
 from ailot_ray.report.measures import plot_measures
-from ailot_ray.stages import Study, load_report
+from ailot_ray.stages import Study, load_report, load_shares
 from ailot_ray.store import Store, write_json
 
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -34,12 +37,13 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
     """Relabel for every trial of a grid, and print the reports' measures, the mean over seeds, one line a trial.
 
     Cloning and the true rewards have no report and are left out; a trial that cannot be relabelled stands with the reason. What
-    is printed is also in ``sweeps/<name>/rewards.json`` of the store, and drawn in ``rewards.png`` beside it. Raises
-    ConfigError for a search, which has no list.
+    is printed is also in ``sweeps/<name>/rewards.json`` of the store, and drawn in ``rewards.png`` beside it;
+    ``histograms.png`` has the rewards themselves, of the first seed. Raises ConfigError for a search, which has no list.
     """
     if sweep.space:
         raise ConfigError(f"sweep {sweep.name} is a search: there is no list of trials whose rewards could be compared")
     lines, found, drawn = [], [], []
+    shares: dict[str, NDArray[np.float64]] = {}
     study: Study | None = None
     trials = [settings for settings in sweep.settings() if sweep.config(settings).method not in ("bc", "iql")]
     several = {path for settings in trials for path in settings if len({str(other.get(path)) for other in trials}) > 1}
@@ -50,6 +54,7 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
             perform_all("relabel", config, [config.method], sweep.seeds, store, options)
             study = study.sibling(config) if study else Study.open(config, Store(store))
             reports = [load_report(study, seed) for seed in (sweep.seeds if study.uses_intents else sweep.seeds[:1])]
+            shares[label] = load_shares(study, sweep.seeds[0])
         except AilotError as error:
             lines.append([label, *[NONE] * len(MEASURES), str(error)])
             found.append({"settings": dict(settings), "failure": str(error)})
@@ -76,7 +81,8 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
         plot_measures(
             drawn, folder / "rewards.png", frozenset(name for name, (_, form) in MEASURES.items() if form.endswith("%"))
         )
-        print(f"\n{folder / 'rewards.json'}\n{folder / 'rewards.png'}")
+        plot_histograms(shares, NEAR, folder / "histograms.png")
+        print(f"\n{folder / 'rewards.json'}\n{folder / 'rewards.png'}\n{folder / 'histograms.png'}")
     return result
 
 

@@ -1,8 +1,8 @@
-"""Pictures of results: learning curves, scores by seed, relabelled rewards. PNG files, drawn without a display."""
+"""Pictures of results: learning curves and scores by seed. PNG files, drawn without a display."""
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ailot_ray.errors import StoreError
 from ailot_ray.files import replacing
@@ -94,41 +94,6 @@ def plot_scores(table: pa.Table, path: Path) -> Figure:
         [], [], color=_GREY, marker="|", markersize=11, markeredgewidth=2.2, linestyle="none", label="mean over seeds"
     )
     _legend(figure, [seed, mean, *_dataset_handle(panels), *_usual_handles(panels)])
-    return _save(figure, path)
-
-
-def plot_rewards(
-    rewards: Mapping[str, ArrayLike], alpha: float, path: Path, collapse: float = 0.01, saturation: float = 0.99
-) -> Figure:
-    """Draw histograms of relabelled rewards to the PNG file `path`, a panel for each name of `rewards` on one scale.
-
-    rewards: by label (such as ``reward.tau=0.1``) the rewards α·exp(−τ·cost/s) before the domain's rescaling, (N,) each,
-        between 0 and `alpha`.
-    collapse, saturation: the shares of `alpha` below and above which a reward counts as collapsed or saturated; both
-        bounds are drawn and the shares beyond them written.
-
-    Returns the figure. Raises ValueError for an empty array, StoreError where `path` cannot be written.
-    """
-    arrays = {label: np.asarray(values, dtype=np.float64).ravel() for label, values in rewards.items()}
-    if not arrays or not all(values.size for values in arrays.values()):
-        raise ValueError("expected one reward or more under each label")
-    low, high = collapse * alpha, saturation * alpha
-    top = max(alpha, *(float(values.max()) for values in arrays.values()))
-    edges = np.linspace(min(0.0, *(float(values.min()) for values in arrays.values())), top, 101)
-    figure, axes = _grid(len(arrays), height=1.9, columns=1, width=6.2)
-    for axis, (label, values) in zip(axes, arrays.items(), strict=True):
-        axis.hist(values, edges.tolist(), weights=np.full(values.size, 100.0 / values.size), color=_COLOURS["ailot"])
-        for bound in (low, high):
-            axis.axvline(bound, color=_COLOURS["iql"], linestyle="--", linewidth=1.2)
-        shares = f"collapsed {_percent(values < low)}, saturated {_percent(values > high)}"
-        axis.set_title(f"{label}    {shares}", fontsize=8.5, loc="left")
-        margin = 0.02 * (edges[-1] - edges[0])
-        axis.set_xlim(edges[0] - margin, edges[-1] + margin)
-    _label(axes[-1:], "reward before the domain's rescaling", "")
-    for axis in axes:
-        axis.set_ylabel("transitions (%)", fontsize=8.5)
-    bounds = f"collapse below {low:g}, saturation above {high:g}"
-    _legend(figure, [Line2D([], [], color=_COLOURS["iql"], linestyle="--", linewidth=1.2, label=bounds)])
     return _save(figure, path)
 
 
@@ -250,10 +215,6 @@ def _legend(figure: Figure, handles: Sequence[Artist]) -> None:
     columns = max(1, min(len(handles), int(figure.get_figwidth() * 15 / longest)))
     figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(sum(len(lines) for lines in labels) / columns))
     figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
-
-
-def _percent(beyond: NDArray[np.bool_]) -> str:
-    return f"{100 * float(beyond.mean()):.1f} %"
 
 
 def _save(figure: Figure, path: Path) -> Figure:

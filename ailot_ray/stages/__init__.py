@@ -14,7 +14,7 @@ from ailot_ray.stages.evaluate import evaluate, load_policy, record_policy, scor
 from ailot_ray.stages.learn import learn
 from ailot_ray.stages.portrait import portrait
 from ailot_ray.stages.pretrain import pretrain
-from ailot_ray.stages.relabel import load_report, load_rewards, relabel
+from ailot_ray.stages.relabel import load_report, load_rewards, load_shares, relabel
 from ailot_ray.stages.study import Study
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "load_policy",
     "load_report",
     "load_rewards",
+    "load_shares",
     "portrait",
     "pretrain",
     "record_policy",

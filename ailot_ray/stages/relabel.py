@@ -70,6 +70,12 @@ def load_rewards(artefact: Artefact) -> NDArray[np.float32]:
     return rewards
 
 
+def load_shares(study: Study, seed: int) -> NDArray[np.float64]:
+    """exp(−τ·c/s) of a study that has been relabelled, (N,): its rewards before the domain's rescaling, as shares of α."""
+    squashed = pq.read_table(relabel(study, seed).path(REWARDS), columns=["squashed"])["squashed"].to_numpy()
+    return np.asarray(squashed / study.config.reward.alpha, np.float64)
+
+
 def load_report(study: Study, seed: int) -> dict[str, Any]:
     """The relabel report of a study that has been relabelled, with the time that its alignment took."""
     report: dict[str, Any] = read_json(relabel(study, seed).path(REPORT))

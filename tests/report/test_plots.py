@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ailot_ray.errors import StoreError
-from ailot_ray.report.plots import plot_learning_curves, plot_rewards, plot_scores
+from ailot_ray.report.histograms import plot_histograms
+from ailot_ray.report.plots import plot_learning_curves, plot_scores
 from ailot_ray.report.results import collect, load_trials
 from ailot_ray.report.tables import NOTHING_YET
 
@@ -121,7 +122,6 @@ def test_nothing_is_clipped_and_panels_do_not_overlap(store: Path, tmp_path: Pat
     figures = [
         plot_learning_curves(load_trials(store), tmp_path / "curves.png"),
         plot_scores(collect(store), tmp_path / "scores.png"),
-        plot_rewards({"a": [0.1, 3.0], "b": [4.9]}, 5.0, tmp_path / "rewards.png"),
     ]
     for figure in figures:
         assert_fits(figure)
@@ -142,27 +142,26 @@ def test_long_settings_leave_room_for_what_is_drawn(tmp_path: Path, write_trial:
         assert axis.get_window_extent().width > figure.bbox.width / 2
 
 
-def test_rewards(tmp_path: Path) -> None:
-    arrays = {"reward.tau=0.1": np.full(100, 4.99), "reward.tau=5": np.repeat([0.0, 2.5], [75, 25])}
-    figure = plot_rewards(arrays, 5.0, tmp_path / "rewards.png")
-    assert_drawn(tmp_path / "rewards.png")
+def test_histograms(tmp_path: Path) -> None:
+    arrays = {"reward.tau=0.1": np.full(100, 0.995), "reward.tau=5": np.repeat([0.0, 0.5], [75, 25])}
+    figure = plot_histograms(arrays, 0.02, tmp_path / "histograms.png")
+    assert_drawn(tmp_path / "histograms.png")
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles == [
-        "reward.tau=0.1    collapsed 0.0 %, saturated 100.0 %",
-        "reward.tau=5    collapsed 75.0 %, saturated 0.0 %",
+        "reward.tau=0.1\ncollapsed 0.0 %, saturated 100.0 %",
+        "reward.tau=5\ncollapsed 75.0 %, saturated 0.0 %",
     ]
-    assert labels(figure) == ["collapse below 0.05, saturation above 4.95"]
-    for axis in figure.axes:
-        assert [line.get_xdata()[0] for line in axis.lines] == pytest.approx([0.05, 4.95])  # type: ignore[index]
-        # In per cent of the transitions: the bars of each panel sum to 100.
-        assert sum(patch.get_height() for patch in axis.patches) == pytest.approx(100.0)  # type: ignore[attr-defined]
+    for axis, peak in zip(figure.axes, (1.0, 0.75), strict=True):
+        assert [line.get_xdata()[0] for line in axis.lines] == pytest.approx([0.02, 0.98])  # type: ignore[index]
+        heights = [patch.get_height() for patch in axis.patches]  # type: ignore[attr-defined]
+        assert (sum(heights), max(heights)) == pytest.approx((1.0, peak))
 
 
 def test_no_rewards_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="one reward or more"):
-        plot_rewards({"a": []}, 5.0, tmp_path / "rewards.png")
+        plot_histograms({"a": []}, 0.02, tmp_path / "histograms.png")
     with pytest.raises(ValueError, match="one reward or more"):
-        plot_rewards({}, 5.0, tmp_path / "rewards.png")
+        plot_histograms({}, 0.02, tmp_path / "histograms.png")
 
 
 def test_an_empty_store_and_a_bad_place_are_one_line(tmp_path: Path, store: Path) -> None:

@@ -146,6 +146,7 @@ def test_improvement_interval_is_that_of_all_resamples() -> None:
 RUNS = st.lists(st.integers(-200, 600).map(lambda quarters: quarters / 4), min_size=2, max_size=10)
 
 
+@pytest.mark.filterwarnings("ignore:Precision loss")
 @given(RUNS, RUNS)
 def test_of_one_task_the_interval_is_scipys_welch(x: list[float], y: list[float]) -> None:
     low, high = welch_interval([x], [y])
