@@ -81,6 +81,11 @@ class Row:
         return written(apart)
 
     @property
+    def departures(self) -> frozenset[str]:
+        """The paths at which the row has another value than the usual one."""
+        return frozenset(path for path, value in self.usual.items() if self.settings.get(path, value) != value)
+
+    @property
     def data_text(self) -> str:
         """File name and the first 8 characters of its digest, marked where scores are not what they are elsewhere."""
         marks = f"{' *' if self.substituted else ''}{'' if self.normalised else ' †'}"

@@ -64,6 +64,27 @@ def test_score_against_a_setting_has_intervals_and_the_others_beside_it(page: Pa
     assert sorted(dots[0].y) == sorted(scores[0.1] + scores[0.5])
 
 
+def test_a_setting_is_varied_alone_where_the_others_have_a_usual_value(tmp_path: Path, write_trial: WriteTrial) -> None:
+    usual = {"reward__tau": 0.5, "transport__k": 2, "transport__space": "intent"}
+    variants: tuple[dict[str, Any], ...] = (
+        {},
+        {"transport__space": "raw"},
+        {"reward__tau": 5.0},
+        {"reward__tau": 9.0},
+        {"transport__k": 0},
+    )
+    for i, variant in enumerate(variants):
+        write_trial("ailot", 0, {1000: [10.0 * i]}, **(usual | variant))
+    page = Browser(Sources([tmp_path / "store"])).page()[1]
+    (line,) = named(drawn(page, "against", across="reward.tau"), "AILOT", "x")
+    assert (list(line.x), list(line.y)) == ([0.5, 5.0, 9.0], [0.0, 20.0, 30.0])  # raw states are another question
+    (line,) = named(drawn(page, "against", across="transport.k"), "AILOT", "x")
+    assert (list(line.x), list(line.y)) == ([0, 2], [40.0, 0.0])
+    (cells,) = drawn(page, "heat", across="reward.tau", up="transport.k").data
+    told = {(x, y): z for y, row in zip(cells.y, cells.z, strict=True) for x, z in zip(cells.x, row, strict=True)}
+    assert (told["0.5", "2"], told["0.5", "0"], told["9.0", "2"]) == (0.0, 40.0, 30.0)
+
+
 def test_a_heat_map_is_of_one_method_and_tells_its_numbers(store: Path, write_trial: WriteTrial) -> None:
     for tau in (0.1, 0.5):
         for seed in range(3):

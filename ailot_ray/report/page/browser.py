@@ -11,6 +11,7 @@ from ailot_ray.report.page.runs import Run
 from ailot_ray.report.page.sources import Snapshot, Sources, matching, swept_paths
 from ailot_ray.report.rows import LABELS, Row
 from ailot_ray.report.tables import SUBSTITUTED_NOTE, usual_notes
+from ailot_ray.store import SHORT
 
 VIEWS = {
     "trials": "Trials",
@@ -24,8 +25,10 @@ VIEWS = {
 EXPLAIN = {
     "curves": "Mean normalised score of the policies on the way, by gradient steps. The band is one standard deviation over "
     "runs: seeds, and settings that a line takes together.",
-    "against": "Mean normalised score by one setting, with the bootstrap 95 % interval of the mean. Dots are single runs.",
-    "heat": "Mean normalised score by two settings: mean ± standard deviation, and the number of runs.",
+    "against": "Mean normalised score by one setting, with the bootstrap 95 % interval of the mean. Dots are single runs. "
+    "Left out are runs in which another setting is not at its usual value.",
+    "heat": "Mean normalised score by two settings: mean ± standard deviation, and the number of runs. Left out are runs in "
+    "which another setting is not at its usual value.",
     "profile": "The share of runs that score above s, over all tasks together: a curve further up and right is better at any "
     "threshold. Bands are pointwise bootstrap 95 % intervals, resampled within tasks.",
     "comparison": "Every configuration with its seeds. Published scores stand beside results on D4RL's own files only.",
@@ -96,14 +99,21 @@ class Page:
             self._figures[view, choice] = self._draw(view, choice).update_layout(uirevision=f"{view} {choice}")
         return self._figures[view, choice]
 
+    def _varying(self, *paths: str) -> list[Run]:
+        """The finished runs whose other settings are the usual ones, so that a difference between them is one of `paths`."""
+        kept = {digest[:SHORT] for row in self.rows if row.departures <= set(paths) for digest in row.digests}
+        return [run for run in self.done if run.digest in kept]
+
     def _draw(self, view: str, choice: Choice) -> go.Figure:
         panels = series.panels(self.done, self.rows, choice.by)
         if view == "curves":
             return figures.learning_curves(panels)
         if view == "against":
-            return figures.score_against(panels, choice.across)
+            return figures.score_against(
+                series.panels(self._varying(choice.across, choice.by), self.rows, choice.by), choice.across
+            )
         if view == "heat":
-            by_method = series.panels(self.done, self.rows, series.METHOD)
+            by_method = series.panels(self._varying(choice.across, choice.up), self.rows, series.METHOD)
             return figures.heat_map(series.split(by_method, (choice.across, choice.up)), choice.across, choice.up)
         if view == "profile":
             return figures.performance_profile(panels)
