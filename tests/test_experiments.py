@@ -90,6 +90,51 @@ def test_a_question_may_be_asked_on_other_tasks(sweep: Sweep) -> None:
     assert found["plan"]["scores"]["distinct"] == 5 * 2
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "trials"),
+    [
+        ("sweep_tau", ["reward.tau=0.5,5"], 2),
+        ("sweep_tau", ["reward.tau=0.5,5", "transport.k=0,2,10"], 6),
+        ("sweep_methods", ["method=ailot,otr"], 3),
+        ("sweep_methods", ["method=ailot", "transport.solver=nearest"], 1),
+        ("sweep_methods", ["iql.temperature=1,3"], 12),
+        ("sweep_k", ["task=hopper-medium-v2", "transport.k=0,2"], 2),
+    ],
+)
+def test_a_sweep_takes_other_values_than_its_files(name: str, values: list[str], trials: int, sweep: Sweep) -> None:
+    found = sweep(name, "--dry-run", "--seeds", "0", "--vary", *values)
+    assert found["plan"]["scores"]["distinct"] == trials
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "says"),
+    [
+        (
+            "sweep_tau",
+            ["--reward.tau", "5"],
+            "--reward.tau 5.0 has no effect, as sweep tau varies it itself: use --vary reward.tau=5.0",
+        ),
+        ("sweep_methods", ["--method", "otr"], "use --vary method=otr"),
+        ("search", ["--transport.k", "3"], "use --vary transport.k=3"),
+        ("sweep_k", ["--task", "hopper-medium-v2"], "use --tasks hopper-medium-v2"),
+        ("sweep_tau", ["--vary", "reward.tau"], "--vary reward.tau is not a setting with values, such as reward.tau=0.5,5"),
+        ("sweep_tau", ["--vary", "reward.tua=1"], "reward.tua is not a setting: did you mean reward.tau?"),
+        ("sweep_tau", ["--vary", "reward.tau=0.5,much"], "reward.tau cannot be 'much'"),
+        (
+            "sweep_methods",
+            ["--vary", "transport.solver=exact"],
+            "no case with transport.solver=exact: choose of none (the method's), nearest",
+        ),
+    ],
+)
+def test_a_flag_that_the_sweep_would_overrule_is_refused(
+    name: str, flags: list[str], says: str, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep_main(load(name).SWEEP, arguments=["--data-from", str(data), "--dry-run", *flags]) != 0
+    told = capsys.readouterr()
+    assert says in told.err and len(told.err.splitlines()) == 1 and not told.out
+
+
 def test_rewards_are_compared_without_a_policy(sweep: Sweep, tmp_path: Path) -> None:
     found = sweep("sweep_space", "--rewards-only", "--seeds", "0", "1", "--tasks", "hopper-medium-v2")
     assert [trial["settings"]["transport.space"] for trial in found["trials"]] == ["raw", "standardised", "intent", "intent"]

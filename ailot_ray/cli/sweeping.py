@@ -1,5 +1,6 @@
 """The command line of a sweep: what every file in `experiments/` that asks about settings offers."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from ailot_ray.cli.running import run_command
 from ailot_ray.cli.showing import show_results
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.sweep import Sweep, plan
-from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig
+from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig, flatten
 from ailot_ray.errors import ConfigError
 from ailot_ray.report.results import load_trials
 from ailot_ray.store import write_json
@@ -32,7 +33,7 @@ SMOKE = Config(
 
 @dataclass(frozen=True)
 class Sweeping:
-    """Flags of a sweep. Each setting that the sweep itself varies takes its values from the sweep, not from its flag."""
+    """Flags of a sweep. A setting that the sweep itself varies takes its values from the sweep or from --vary."""
 
     sweep: tyro.conf.Suppress[Sweep]
     smoke_grid: tyro.conf.Suppress[dict[str, Sequence[Any]]]
@@ -44,6 +45,9 @@ class Sweeping:
     """Folder of artefacts, shared by all nodes. What is finished there is read back; what was killed goes on."""
     tasks: tuple[str, ...] = ()
     """Ask the question on each of these tasks, in place of the sweep's own; with --data-from, on stand-ins of them."""
+    vary: tuple[str, ...] = ()
+    """Values that settings take in place of the sweep's own, or as well: reward.tau=0.5,5 transport.k=0,2. Of a sweep made of
+    cases, such as methods, those that have one of the values are left: method=ailot,otr."""
     scheduler: Literal["fifo", "asha"] = "fifo"
     """asha stops trials whose mean score is behind at the same number of gradient steps."""
     samples: int = 20
@@ -60,7 +64,7 @@ class Sweeping:
     """End with one JSON object on the last line of standard output."""
 
     def wanted(self) -> Sweep:
-        """The sweep under these flags. Raises ConfigError for a task that is unknown."""
+        """The sweep under these flags. Raises ConfigError for an unknown task or setting, and for a flag without effect."""
         wanted = replace(self.sweep, base=self.config, seeds=self.seeds, scheduler=self.scheduler, samples=self.samples)
         if self.tasks:
             for name in self.tasks:
@@ -69,7 +73,19 @@ class Sweeping:
         if self.smoke:
             wanted = replace(wanted, name=f"{wanted.name}-smoke", base=replace(SMOKE, device=self.config.device), samples=3)
             wanted = replace(wanted, seeds=self.seeds[:1], grid=self.smoke_grid)
+        for text in self.vary:
+            wanted = wanted.varying(*_values(text))
+        if not self.smoke:
+            self._refuse_without_effect(wanted)
         return wanted
+
+    def _refuse_without_effect(self, wanted: Sweep) -> None:
+        given, own = flatten(self.config), flatten(self.sweep.base)
+        for path in sorted(wanted.varied):
+            if given[path] != own[path]:
+                flag = f"--{path.replace('_', '-')} {given[path]}"
+                instead = f"--tasks {given[path]}" if path == "task" else f"--vary {path}={given[path]}"
+                raise ConfigError(f"{flag} has no effect, as sweep {wanted.name} varies it itself: use {instead}")
 
     def execute(self) -> dict[str, Any]:
         wanted = self.wanted()
@@ -98,6 +114,24 @@ class Sweeping:
                 f"{len(failures)} of {len(result.settings)} trials failed: see the lines above; the others are kept"
             )
         return summary
+
+
+def _values(text: str) -> tuple[str, list[Any]]:
+    """A path and its values, of ``reward.tau=0.5,5``. Raises ConfigError."""
+    path, sign, values = text.partition("=")
+    if not sign or not values:
+        raise ConfigError(f"--vary {text} is not a setting with values, such as reward.tau=0.5,5")
+    return path.replace("-", "_"), [_value(value) for value in values.split(",")]
+
+
+def _value(text: str) -> Any:
+    words = {"none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text
 
 
 def sweep_main(sweep: Sweep, smoke: dict[str, Sequence[Any]] | None = None, arguments: Sequence[str] | None = None) -> int:

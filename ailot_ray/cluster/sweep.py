@@ -7,13 +7,13 @@ distinct artefacts: 5 α × 5 τ × 5 seeds on one task are 5 pretrainings, 5 al
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
-from ailot_ray.config import Config, with_settings
+from ailot_ray.config import Config, flatten, with_settings
 from ailot_ray.errors import ConfigError
 from ailot_ray.stages import Study
 from ailot_ray.stages.align import SOLVES
@@ -88,6 +88,28 @@ class Sweep:
             for case in self.cases
         ]
         return [settings for i, settings in enumerate(combined) if settings not in combined[:i]]
+
+    @property
+    def varied(self) -> frozenset[str]:
+        """The paths that trials take from the sweep itself, whatever its base says."""
+        return frozenset(self.grid) | frozenset(self.space) | frozenset.intersection(*map(frozenset, self.cases))
+
+    def varying(self, path: str, values: Sequence[Any]) -> "Sweep":
+        """The sweep with these values of a path in place of its own, or beside what it varies; of cases those that have one.
+
+        Raises ConfigError for an unknown path, a value that cannot be, or values that no case has.
+        """
+        typed = tuple(flatten(self.config({path: value}))[path] for value in values)
+        if self.space:
+            return replace(self, space={**self.space, path: typed})
+        if not any(path in case for case in self.cases):
+            return replace(self, grid={**self.grid, path: typed})
+        of_cases = [case.get(path, flatten(self.base)[path]) for case in self.cases]
+        kept = [case for case, value in zip(self.cases, of_cases, strict=True) if value in typed]
+        if not kept:
+            own = ", ".join("none (the method's)" if value is None else str(value) for value in dict.fromkeys(of_cases))
+            raise ConfigError(f"sweep {self.name} has no case with {path}={','.join(map(str, typed))}: choose of {own}")
+        return replace(self, cases=kept)
 
     def config(self, settings: Mapping[str, Any]) -> Config:
         """The configuration of one trial. Raises ConfigError for an unknown path or a value that cannot be."""
