@@ -171,8 +171,8 @@ def _compared(pair: Improvement) -> tuple[str, ...]:
         pair.better.name,
         pair.other.name,
         str(pair.datasets),
-        f"{pair.difference:.1f}",
-        _interval(pair.difference_interval, ".1f"),
+        f"{pair.difference:z.1f}",
+        _interval(pair.difference_interval, "z.1f"),
         f"{pair.probability:.2f}",
         _interval(pair.probability_interval, ".2f"),
     )

@@ -75,6 +75,12 @@ def test_variants_stand_against_the_usual_configuration(tmp_path: Path, write_tr
     ]
 
 
+def test_no_difference_has_no_sign(tmp_path: Path, write_trial: WriteTrial) -> None:
+    for method, score in (("ailot", 10.0), ("otr", 10.04)):
+        write_trial(method, 0, {1000: [score]})
+    assert "| AILOT | OTR | 1 | 0.0 |" in format_statistics(results_table(collect(tmp_path / "store")), "markdown")
+
+
 def test_text_tells_what_the_numbers_rest_on(rows: list[Row]) -> None:
     text = format_statistics(rows)
     line = next(line for line in text.splitlines() if line.strip().startswith("AILOT"))
