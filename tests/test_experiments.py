@@ -135,6 +135,17 @@ def test_a_flag_that_the_sweep_would_overrule_is_refused(
     assert says in told.err and len(told.err.splitlines()) == 1 and not told.out
 
 
+def test_what_fails_alike_for_every_seed_is_told_once(sweep: Sweep, tmp_path: Path) -> None:
+    expert = tmp_path / "one.hdf5"
+    write_hdf5(expert, episodes(LENGTHS[:1], ENDS[:1], get_task("hopper-medium-v2")))
+    flags = ("--rewards-only", "--seeds", "0", "1", "--tasks", "hopper-medium-v2", "--expert", str(expert))
+    found = sweep("sweep_experts", *flags, "--vary", "experts=2", "expert_quantile=1")
+    (failure,) = [trial["failure"] for trial in found["trials"] if "failure" in trial]
+    assert (
+        failure.startswith("relabel ailot hopper-medium-v2 seeds 0, 1: --experts asks for 2") and failure.count("asks for") == 1
+    )
+
+
 def test_rewards_are_compared_without_a_policy(sweep: Sweep, tmp_path: Path) -> None:
     found = sweep("sweep_space", "--rewards-only", "--seeds", "0", "1", "--tasks", "hopper-medium-v2")
     assert [trial["settings"]["transport.space"] for trial in found["trials"]] == ["raw", "standardised", "intent", "intent"]

@@ -37,7 +37,7 @@ def perform_all(
     if _worth_ray(stage, base, methods, seeds, root, options):
         cluster.make_all(stage, base, methods, seeds, root, options)
     done: list[Artefact] = []
-    failed: list[str] = []
+    failed: dict[tuple[Method, str], list[int]] = {}
     for method in methods:
         study = Study.open(replace(base, method=method), Store(root))
         if study.device.type == "cuda" and len(seeds) > 1:
@@ -46,10 +46,14 @@ def perform_all(
             try:
                 done.append(perform(stage, study, seed))  # what Ray has made is read back
             except (AilotError, OSError) as error:
-                failed.append(f"{stage} {method} {base.task} seed {seed}: {error}")
+                failed.setdefault((method, str(error)), []).append(seed)
     if failed:
-        raise AilotError("; ".join(failed))
+        raise AilotError("; ".join(_failure(stage, base.task, *what, those) for what, those in failed.items()))
     return done
+
+
+def _failure(stage: Stage, task: str, method: Method, reason: str, seeds: Sequence[int]) -> str:
+    return f"{stage} {method} {task} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}: {reason}"
 
 
 def _worth_ray(

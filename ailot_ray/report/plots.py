@@ -174,7 +174,7 @@ def _grid(panels: int, height: float, columns: int = _COLUMNS, width: float = 3.
 
 def _title(axis: Axes, row: Row, noted: bool) -> None:
     """Task and file above a panel; `noted` leaves a line for the note in every panel, so that they stand level."""
-    own = "not D4RL's own file: comparable with each other only" if row.substituted else ""
+    own = "not D4RL's own file: compare among these" if row.substituted else ""
     note = own if row.normalised else "returns as they are: no reference returns are known"
     # D4RL's AntMaze names are longer than a panel is wide.
     data = row.data if len(row.data) <= 40 else f"{row.data[:18]}…{row.data[-21:]}"
