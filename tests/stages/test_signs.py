@@ -98,6 +98,16 @@ def test_a_look_ahead_beyond_what_a_trajectory_remembers(open_study: OpenStudy, 
     assert not any("steps ahead" in warning for warning in found), found
 
 
+def test_an_expert_that_moves_as_nothing_in_the_data_does(open_study: OpenStudy, tmp_path: Path) -> None:
+    data = write_hdf5(tmp_path / "drifting.hdf5", drifting())
+    still = [np.zeros((length + 1, 1)) for length in LENGTHS]
+    stranger = write_hdf5(tmp_path / "stranger.hdf5", shown(still, np.ones(11), noise=0.02))
+    compared: dict[str, Any] = {"data": data, "transport": TransportConfig(space="standardised", start="none")}
+    assert not any("order of time" in warning for warning in warnings(open_study, **compared))
+    pattern = r"order of time .*stranger.hdf5 with an expert of the dataset's own \(without --expert\)"
+    one(warnings(open_study, **compared, expert=stranger), pattern)
+
+
 def report(**changes: Any) -> dict[str, Any]:
     """Of a sound relabelling."""
     isometry = {"raw": {"10": 0.5}, "untrained": {"10": 0.6}, "intent": {"10": 0.7}}
