@@ -100,7 +100,7 @@ def test_a_look_ahead_beyond_what_a_trajectory_remembers(open_study: OpenStudy, 
 
 def test_an_expert_that_moves_as_nothing_in_the_data_does(open_study: OpenStudy, tmp_path: Path) -> None:
     data = write_hdf5(tmp_path / "drifting.hdf5", drifting())
-    still = [np.zeros((length + 1, 1)) for length in LENGTHS]
+    still: list[NDArray[np.floating]] = [np.zeros((length + 1, 1)) for length in LENGTHS]
     stranger = write_hdf5(tmp_path / "stranger.hdf5", shown(still, np.ones(11), noise=0.02))
     compared: dict[str, Any] = {"data": data, "transport": TransportConfig(space="standardised", start="none")}
     assert not any("order of time" in warning for warning in warnings(open_study, **compared))
