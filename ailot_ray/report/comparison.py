@@ -22,8 +22,8 @@ def comparison_table(rows: Sequence[Row], style: Style = "text", tasks: Sequence
     if not rows and not tasks:
         return NOTHING_YET
     order = list(LABELS)
-    ours = {(row.task, row.data_digest, _column(row)): row for row in rows}
-    columns = sorted({_column(row): row for row in rows}.values(), key=lambda row: (order.index(row.method), row.settings_text))
+    ours = {(row.task, row.data_digest, row.name): row for row in rows}
+    columns = sorted({row.name: row for row in rows}.values(), key=lambda row: (order.index(row.method), row.settings_text))
     places = {(row.task, row.data_digest): row for row in rows}
     found = {row.task for row in rows}
     lines: list[tuple[str, Place | None, Task | None]] = [
@@ -34,13 +34,12 @@ def comparison_table(rows: Sequence[Row], style: Style = "text", tasks: Sequence
     lines.sort(key=lambda line: names.index(line[2].name) if line[2] and line[2].name in names else len(names))
     published = [m for m in _PUBLISHED if any(task and m in task.published for _, _, task in lines)]
     means = [
-        [ours[*place, _column(c)].mean if place and (*place, _column(c)) in ours else None for c in columns]
-        for _, place, _ in lines
+        [ours[*place, c.name].mean if place and (*place, c.name) in ours else None for c in columns] for _, place, _ in lines
     ]
     told = [[task.published.get(m) if task else None for m in published] for _, _, task in lines]
-    header = ["task", *(_column(c) for c in columns), *(f"{LABELS[m]}, published" for m in published)]
+    header = ["task", *(c.name for c in columns), *(f"{LABELS[m]}, published" for m in published)]
     body = [
-        [name, *(_ours(ours.get((*place, _column(c))) if place else None) for c in columns), *map(_number, known)]
+        [name, *(_ours(ours.get((*place, c.name)) if place else None) for c in columns), *map(_number, known)]
         for (name, place, _), known in zip(lines, told, strict=True)
     ]
     if len(body) > 1:
@@ -48,10 +47,6 @@ def comparison_table(rows: Sequence[Row], style: Style = "text", tasks: Sequence
         body.append(["sum", *map(_number, sums)])
     text = table(header, body, (True, *[False] * (len(header) - 1)), style)
     return "\n".join([text, *substituted_note(any(row.substituted for row in rows), style)])
-
-
-def _column(row: Row) -> str:
-    return f"{row.label} {row.settings_text}".rstrip()
 
 
 def _ours(row: Row | None) -> str:

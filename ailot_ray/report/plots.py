@@ -50,7 +50,7 @@ def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
         _dataset_line(axis, rows[0], vertical=False)
         for row in rows[1:]:
             steps, centre, spread = _curve([trials[digest] for digest in row.digests])
-            colour, marker = styles[_series(row)]
+            colour, marker = styles[row.name]
             axis.plot(steps, centre, color=colour, marker=marker, markersize=3.5, linewidth=1.6, zorder=3)
             axis.fill_between(steps, centre - spread, centre + spread, color=colour, alpha=0.18, linewidth=0)
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -82,7 +82,7 @@ def plot_scores(table: pa.Table, path: Path) -> Figure:
         _title(axis, rows[0], noted)
         _dataset_line(axis, rows[0], vertical=True)
         for y, row in enumerate(rows[1:]):
-            colour, marker = styles[_series(row)]
+            colour, marker = styles[row.name]
             axis.vlines(statistics.mean(row.scores), y - 0.3, y + 0.3, color=colour, linewidth=2.2, zorder=3)
             axis.plot(row.scores, [y] * len(row.scores), marker, color=colour, markersize=5.5, alpha=0.6, linestyle="none")
         axis.set_yticks(range(len(rows) - 1), labels)
@@ -118,18 +118,14 @@ def _fold(text: str, width: int) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _series(row: Row) -> str:
-    return f"{row.label} {row.settings_text}".rstrip()
-
-
 def _styles(panels: Sequence[Sequence[Row]]) -> dict[str, tuple[tuple[float, float, float], str]]:
     """Colour and marker by series: a hue for each method, from dark to light over its configurations."""
     rows = [row for panel in panels for row in panel[1:]]
     methods = [*LABELS, *(row.method for row in rows)]
     by_method: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: methods.index(row.method)):
-        if _series(row) not in by_method.setdefault(row.method, []):
-            by_method[row.method].append(_series(row))
+        if row.name not in by_method.setdefault(row.method, []):
+            by_method[row.method].append(row.name)
     styles = {}
     for method, labels in by_method.items():
         base = np.array(to_rgb(_COLOURS.get(method, _OTHER)))

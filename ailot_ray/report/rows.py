@@ -77,8 +77,13 @@ class Row:
 
         No two rows of a method on the same data have the same text; that of the usual configuration is empty.
         """
-        apart = {p: value for p, value in self.settings.items() if p not in self.usual or self.usual[p] != value}
-        return written(apart)
+        apart = self.departures | (self.settings.keys() - self.usual.keys())
+        return written({path: value for path, value in self.settings.items() if path in apart})
+
+    @property
+    def name(self) -> str:
+        """The method and what sets the row apart from the method's others on the same data."""
+        return f"{self.label} {self.settings_text}".rstrip()
 
     @property
     def departures(self) -> frozenset[str]:

@@ -105,16 +105,16 @@ class Page:
         return [run for run in self.done if run.digest in kept]
 
     def _draw(self, view: str, choice: Choice) -> go.Figure:
-        panels = series.panels(self.done, self.rows, choice.by)
+        if view == "heat":
+            varied = self._varying(choice.across, choice.up)
+            by_method = series.panels(varied, self.rows, series.METHOD)
+            return figures.heat_map(series.split(by_method, (choice.across, choice.up)), choice.across, choice.up)
+        drawn = self._varying(choice.across, choice.by) if view == "against" else self.done
+        panels = series.panels(drawn, self.rows, choice.by)
+        if view == "against":
+            return figures.score_against(panels, choice.across)
         if view == "curves":
             return figures.learning_curves(panels)
-        if view == "against":
-            return figures.score_against(
-                series.panels(self._varying(choice.across, choice.by), self.rows, choice.by), choice.across
-            )
-        if view == "heat":
-            by_method = series.panels(self._varying(choice.across, choice.up), self.rows, series.METHOD)
-            return figures.heat_map(series.split(by_method, (choice.across, choice.up)), choice.across, choice.up)
         if view == "profile":
             return figures.performance_profile(panels)
         return figures.comparison(panels, self.rows)

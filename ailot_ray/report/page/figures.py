@@ -156,7 +156,7 @@ def comparison(panels: Sequence[Panel], rows: Sequence[Row]) -> go.Figure:
     for (panel, line, column), found in zip(places(panels, 1), by_panel, strict=True):
         dataset_line(figure, panel, line, column, vertical=True)
         evaluated = [row for row in found if row.method != "dataset" and row.mean is not None]
-        names = [f"{row.label} {row.settings_text}".rstrip() for row in evaluated]
+        names = [row.name for row in evaluated]
         cut = [name if len(name) <= 46 else f"{name[:45]}…" for name in names]
         labels = cut if len(set(cut)) == len(names) else names  # one label would be one line
         for row, name, label in zip(evaluated, names, labels, strict=True):

@@ -110,7 +110,7 @@ def choices(runs: Sequence[Run], rows: Sequence[Row], paths: Sequence[str]) -> t
 def _labels(done: Sequence[Run], rows: Sequence[Row], by: str) -> dict[str, str]:
     """By each run's digest the label of its series, in the order in which series are drawn."""
     if by == CONFIGURATION:
-        return {digest[:SHORT]: f"{row.label} {row.settings_text}".rstrip() for row in rows for digest in row.digests}
+        return {digest[:SHORT]: row.name for row in rows for digest in row.digests}
     if by == METHOD:
         order = list(LABELS)
         known = sorted(done, key=lambda run: (order.index(run.method) if run.method in order else len(order), run.method))
