@@ -104,8 +104,8 @@ def _look_ahead(config: Config, report: dict[str, Any], poor_encoder: bool) -> l
             if k == 0
             else f"compare --transport.k ({k}) with a smaller one"
         )
-        if config.expert is not None:
-            cause += f", and {config.expert} with an expert of the dataset's own (without --expert), whose motion the data have"
+        if not poor_encoder:
+            cause += ", or take an expert whose motion the data have (--expert)"
         found.append(
             f"couplings do not keep the order of time (rank correlation {coherence['correlation']:.2f}, "
             f"{coherence['backward']:.0%} of the steps go back): {cause}; where motion repeats itself it cannot be otherwise"

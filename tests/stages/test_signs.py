@@ -104,7 +104,7 @@ def test_an_expert_that_moves_as_nothing_in_the_data_does(open_study: OpenStudy,
     stranger = write_hdf5(tmp_path / "stranger.hdf5", shown(still, np.ones(11), noise=0.02))
     compared: dict[str, Any] = {"data": data, "transport": TransportConfig(space="standardised", start="none")}
     assert not any("order of time" in warning for warning in warnings(open_study, **compared))
-    pattern = r"order of time .*stranger.hdf5 with an expert of the dataset's own \(without --expert\)"
+    pattern = r"order of time .*, or take an expert whose motion the data have \(--expert\)"
     one(warnings(open_study, **compared, expert=stranger), pattern)
 
 
