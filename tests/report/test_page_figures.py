@@ -80,6 +80,8 @@ def test_a_setting_is_varied_alone_where_the_others_have_a_usual_value(tmp_path:
     assert (list(line.x), list(line.y)) == ([0.5, 5.0, 9.0], [0.0, 20.0, 30.0])  # raw states are another question
     (line,) = named(drawn(page, "against", across="transport.k"), "AILOT", "x")
     assert (list(line.x), list(line.y)) == ([0, 2], [40.0, 0.0])
+    dots = {y for trace in drawn(page, "against", by="transport.k", across="reward.tau").data for y in trace.y if y is not None}
+    assert dots == {0.0, 20.0, 30.0, 40.0}  # a setting that tells the lines apart may vary as well
     (cells,) = drawn(page, "heat", across="reward.tau", up="transport.k").data
     told = {(x, y): z for y, row in zip(cells.y, cells.z, strict=True) for x, z in zip(cells.x, row, strict=True)}
     assert (told["0.5", "2"], told["0.5", "0"], told["9.0", "2"]) == (0.0, 40.0, 30.0)
