@@ -25,7 +25,7 @@ from ailot_ray.envs import Policy, make_env, roll_out
 from ailot_ray.envs.original import D4RLEnv
 from ailot_ray.envs.simulators import Env
 from ailot_ray.method.iql import DeterministicPolicy
-from ailot_ray.stages.fit import load_tensors
+from ailot_ray.pipeline.fit import load_tensors
 from ailot_ray.tasks import Task, get_task
 
 TASKS = (

@@ -14,10 +14,10 @@ import d3rlpy
 import numpy as np
 import tyro
 
-from ailot_ray import Config, Store, Study
+from ailot_ray import Config, Experiment, Store
 from ailot_ray.envs import roll_out
+from ailot_ray.pipeline.relabel import true_rewards
 from ailot_ray.runtime import set_up_torch
-from ailot_ray.stages.relabel import true_rewards
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     set_up_torch("cpu")
     d3rlpy.seed(arguments.seed)
-    study = Study.open(Config(task=arguments.task, data=arguments.data, method="iql"), Store(Path("store")))
-    dataset, task, settings = study.dataset, study.task, study.config.iql
+    experiment = Experiment.open(Config(task=arguments.task, data=arguments.data, method="iql"), Store(Path("store")))
+    dataset, task, settings = experiment.dataset, experiment.task, experiment.config.iql
     ends = np.zeros(len(dataset), dtype=bool)
     ends[dataset.offsets[1:] - 1] = True
     columns = {
         "observations": dataset.observations,
         "actions": dataset.actions,
-        "rewards": true_rewards(study),
+        "rewards": true_rewards(experiment),
         "terminals": dataset.terminals.astype(np.float32),
         "timeouts": (ends & ~dataset.terminals).astype(np.float32),
     }
@@ -66,14 +66,14 @@ def main(arguments: Arguments) -> None:
         logger_adapter=d3rlpy.logging.NoopAdapterFactory(),
     )
     for epoch, _ in fitting:
-        episodes = roll_out(task, learner.predict, settings_episodes(study), arguments.seed)
+        episodes = roll_out(task, learner.predict, settings_episodes(experiment), arguments.seed)
         scores = [task.score(episode.undiscounted_return) for episode in episodes]
         print(f"| {epoch * every:,} | {np.mean(scores):.1f} | {np.std(scores):.1f} |", flush=True)
 
 
-def settings_episodes(study: Study) -> int:
+def settings_episodes(experiment: Experiment) -> int:
     """Evaluation episodes, as our own evaluation plays."""
-    episodes = study.config.evaluation.episodes
+    episodes = experiment.config.evaluation.episodes
     assert episodes is not None
     return episodes
 

@@ -20,13 +20,13 @@ import numpy as np
 import structlog
 import tyro
 
-from ailot_ray import Config, Store, Study, relabel
+from ailot_ray import Config, Experiment, Store, relabel
 from ailot_ray.cli.running import run_command
 from ailot_ray.cli.sweeping import SMOKE
 from ailot_ray.cluster.sweep import REFERENCE_SECONDS, duration
 from ailot_ray.config import Method
 from ailot_ray.envs import roll_out
-from ailot_ray.stages import load_rewards
+from ailot_ray.pipeline import load_rewards
 from ailot_ray.store import digest_of, read_json, write_json
 
 SECONDS = {"TD3PlusBC": 0.015, "CQL": 0.06}
@@ -54,37 +54,37 @@ class OtherLearner:
         if self.smoke:
             small = replace(self, config=SMOKE, steps=200, seeds=self.seeds[:1], methods=("ailot", "iql"), smoke=False)
             return small.execute()
-        studies = {m: Study.open(replace(self.config, method=m), Store(self.store)) for m in self.methods}
+        experiments = {m: Experiment.open(replace(self.config, method=m), Store(self.store)) for m in self.methods}
         if self.dry_run:
-            keys = [self.key(study, seed) for study in studies.values() for seed in self.seeds]
+            keys = [self.key(experiment, seed) for experiment in experiments.values() for seed in self.seeds]
             missing = [key for key in keys if not self.path(key).exists()]
             seconds = len(missing) * (self.steps * SECONDS[self.learner] + REFERENCE_SECONDS["scores"])
             print(f"{len(keys)} trainings, {len(missing)} to do: about {duration(seconds)} on one core, beside the relabelling")
             return {"distinct": len(keys), "to_do": len(missing), "seconds": seconds}
         found: dict[str, list[float]] = {}
         print(f"| rewards | {self.learner} after {self.steps:,} steps | range over seeds |\n|---|---|---|")
-        for method, study in studies.items():
-            found[method] = [self.score(study, seed) for seed in self.seeds]
+        for method, experiment in experiments.items():
+            found[method] = [self.score(experiment, seed) for seed in self.seeds]
             low, mean, high = min(found[method]), np.mean(found[method]), max(found[method])
             print(f"| {method} | {mean:.1f} | {low:.1f} to {high:.1f} |", flush=True)
         return {"scores": found}
 
-    def key(self, study: Study, seed: int) -> dict[str, Any]:
-        rewards = digest_of("rewards", study.keys(seed)["rewards"])
+    def key(self, experiment: Experiment, seed: int) -> dict[str, Any]:
+        rewards = digest_of("rewards", experiment.keys(seed)["rewards"])
         return {"rewards": rewards, "learner": self.learner, "steps": self.steps, "seed": seed, "version": d3rlpy.__version__}
 
     def path(self, key: dict[str, Any]) -> Path:
         return self.store / "other_learners" / f"{digest_of('other', key)[:12]}.json"
 
-    def score(self, study: Study, seed: int) -> float:
+    def score(self, experiment: Experiment, seed: int) -> float:
         """Mean normalised score of the last policy, trained now or read back."""
-        path = self.path(key := self.key(study, seed))
+        path = self.path(key := self.key(experiment, seed))
         if not path.exists():
-            write_json(path, key | {"task": study.task.name, "scores": self.train(study, seed)})
+            write_json(path, key | {"task": experiment.task.name, "scores": self.train(experiment, seed)})
         return float(np.mean(read_json(path)["scores"]))
 
-    def train(self, study: Study, seed: int) -> Sequence[float]:
-        dataset, episodes = study.dataset, study.config.evaluation.episodes or 10
+    def train(self, experiment: Experiment, seed: int) -> Sequence[float]:
+        dataset, episodes = experiment.dataset, experiment.config.evaluation.episodes or 10
         ends = np.zeros(len(dataset), dtype=bool)
         ends[dataset.offsets[1:] - 1] = True
         d3rlpy.seed(seed)
@@ -93,13 +93,16 @@ class OtherLearner:
         data = d3rlpy.dataset.MDPDataset(
             observations=dataset.observations,
             actions=dataset.actions,
-            rewards=load_rewards(relabel(study, seed)),
+            rewards=load_rewards(relabel(experiment, seed)),
             terminals=dataset.terminals.astype(np.float32),
             timeouts=(ends & ~dataset.terminals).astype(np.float32),
         )
         silent = d3rlpy.logging.NoopAdapterFactory()
         learner.fit(data, n_steps=self.steps, n_steps_per_epoch=self.steps, show_progress=False, logger_adapter=silent)
-        return [study.task.score(game.undiscounted_return) for game in roll_out(study.task, learner.predict, episodes, seed)]
+        return [
+            experiment.task.score(game.undiscounted_return)
+            for game in roll_out(experiment.task, learner.predict, episodes, seed)
+        ]
 
 
 if __name__ == "__main__":

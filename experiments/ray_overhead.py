@@ -25,9 +25,9 @@ import tyro
 
 from ailot_ray.cluster import ClusterOptions, connected, object_store_bytes, relabel_by_actors
 from ailot_ray.config import Config
+from ailot_ray.pipeline import Experiment, relabel
+from ailot_ray.pipeline.align import SHARD, PartSolver, merge_parts
 from ailot_ray.progress import silence
-from ailot_ray.stages import Study, relabel
-from ailot_ray.stages.align import SHARD, PartSolver, merge_parts
 from ailot_ray.store import Store
 
 MEBIBYTE = 2**20
@@ -79,26 +79,26 @@ def config_of(data: Path) -> Config:
 def plain(data: Path, store: Path) -> dict[str, float]:
     """Seconds of each step of the plain stages, in this process, once the solver is compiled."""
     silence()
-    PartSolver(Study.open(config_of(data), Store(store)), None).solve(0, store / "warm")
+    PartSolver(Experiment.open(config_of(data), Store(store)), None).solve(0, store / "warm")
     marks = [("", time.perf_counter())]
 
     def passed(step: str) -> None:
         marks.append((step, time.perf_counter()))
 
     def build(work: Path) -> None:
-        solver = PartSolver(study, None)
+        solver = PartSolver(experiment, None)
         for number in range(len(solver.parts)):
             solver.solve(number, work)
         passed("solve")
         merge_parts(work, len(solver.parts))
         passed("merge the parts")
 
-    study = Study.open(config_of(data), Store(store))
-    key = study.keys(0)["alignment"]
+    experiment = Experiment.open(config_of(data), Store(store))
+    key = experiment.keys(0)["alignment"]
     passed("open the dataset, name the alignment")
-    study.store.produce("alignment", study.task.name, key, build)
+    experiment.store.produce("alignment", experiment.task.name, key, build)
     passed("seal")
-    relabel(study, 0)
+    relabel(experiment, 0)
     passed("rewards and report")
     return {step: at - before for (step, at), (_, before) in zip(marks[1:], marks, strict=False)}
 

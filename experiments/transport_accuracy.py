@@ -15,10 +15,10 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from ailot_ray import Config, Store, Study
+from ailot_ray import Config, Experiment, Store
 from ailot_ray.config import TransportConfig
 from ailot_ray.method.transport import Alignment, look_ahead_cost, solve
-from ailot_ray.stages.align import Features
+from ailot_ray.pipeline.align import Features
 
 EPSILONS = (0.1, 0.05, 0.01)
 
@@ -38,17 +38,17 @@ def largest_difference(ours: Alignment, reference: Alignment) -> float:
 def main(arguments: Arguments) -> None:
     config = Config(task=arguments.task, data=arguments.data, transport=TransportConfig(space="standardised", start="none"))
     with tempfile.TemporaryDirectory() as folder:
-        study = Study.open(config, Store(Path(folder)))
-    base, features = study.config.transport, Features(study, None)
-    expert = features(study.experts[0].observations)
-    rows = list(study.dataset.rows())
+        experiment = Experiment.open(config, Store(Path(folder)))
+    base, features = experiment.config.transport, Features(experiment, None)
+    expert = features(experiment.experts[0].observations)
+    rows = list(experiment.dataset.rows())
     chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, arguments.trajectories).astype(int)]
-    print(f"{arguments.trajectories} trajectories of {study.dataset.source}, expert of {len(expert)} steps\n")
+    print(f"{arguments.trajectories} trajectories of {experiment.dataset.source}, expert of {len(expert)} steps\n")
     print("| epsilon | from POT, tolerance 1e-6 | from POT, tolerance 1e-3 | total cost above the exact optimum |")
     print("|---|---|---|---|")
     found: dict[float, list[tuple[float, float, float]]] = {epsilon: [] for epsilon in EPSILONS}
     for row in tqdm(chosen, unit="trajectory"):
-        cost = look_ahead_cost(features(study.dataset.observations[row]), expert, base.k or 0)
+        cost = look_ahead_cost(features(experiment.dataset.observations[row]), expert, base.k or 0)
         exact = solve(cost, replace(base, solver="exact"))
         for epsilon in EPSILONS:
             settings = replace(base, epsilon=epsilon)

@@ -16,11 +16,11 @@ import torch
 import tyro
 from torch import Tensor
 
-from ailot_ray import Config, Store, Study
+from ailot_ray import Config, Experiment, Store
 from ailot_ray.envs import roll_out
 from ailot_ray.method.iql import IQL, DeterministicPolicy, effective_share
-from ailot_ray.stages.learn import transitions
-from ailot_ray.stages.relabel import true_rewards
+from ailot_ray.pipeline.relabel import true_rewards
+from ailot_ray.pipeline.train import transitions
 
 STATES, LOOKS, EPISODES = 4000, 8, 5
 
@@ -35,24 +35,24 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> None:
-    study = Study.open(Config(task=arguments.task, data=arguments.data, method="iql"), Store(Path("store")))
+    experiment = Experiment.open(Config(task=arguments.task, data=arguments.data, method="iql"), Store(Path("store")))
     generator = np.random.default_rng(0)
-    rows = torch.from_numpy(generator.integers(len(study.dataset), size=STATES))
-    returns = np.repeat(study.dataset.returns(), study.dataset.lengths)[rows.numpy()]
-    better = torch.from_numpy(returns > np.median(study.dataset.returns()))
-    data = transitions(study, true_rewards(study)[None])
+    rows = torch.from_numpy(generator.integers(len(experiment.dataset), size=STATES))
+    returns = np.repeat(experiment.dataset.returns(), experiment.dataset.lengths)[rows.numpy()]
+    better = torch.from_numpy(returns > np.median(experiment.dataset.returns()))
+    data = transitions(experiment, true_rewards(experiment)[None])
     states, actions = data.observations[rows][None], data.actions[rows][None]
     print("| temperature | steps | value | std of advantage | effective share | action error, better half | score |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for temperature in arguments.temperatures:
-        config = replace(study.config.iql, temperature=temperature, steps=arguments.steps)
+        config = replace(experiment.config.iql, temperature=temperature, steps=arguments.steps)
         learner = IQL(data, [arguments.seed], config)
         for _ in range(LOOKS):
             learner.advance(arguments.steps // LOOKS)
             value, spread, share, error = look(learner, states, actions, better, temperature)
             policy = DeterministicPolicy(learner.result(0))
-            games = roll_out(study.task, policy, EPISODES, arguments.seed)
-            score = np.mean([study.task.score(game.undiscounted_return) for game in games])
+            games = roll_out(experiment.task, policy, EPISODES, arguments.seed)
+            score = np.mean([experiment.task.score(game.undiscounted_return) for game in games])
             numbers = f"{value:.1f} | {spread:.2f} | {share:.2f} | {error:.3f} | {score:.1f}"
             print(f"| {temperature:g} | {learner.step:,} | {numbers} |", flush=True)
 

@@ -18,9 +18,9 @@ import torch
 import tyro
 from numpy.typing import NDArray
 
-from ailot_ray import Config, Store, Study, pretrain
+from ailot_ray import Config, Experiment, Store, pretrain
 from ailot_ray.method.diagnostics import rank_correlation, time_isometry
-from ailot_ray.stages.align import Features
+from ailot_ray.pipeline.align import Features
 
 ROWS = 20_000
 Array = NDArray[np.float64]
@@ -44,8 +44,8 @@ def explained(features: Array, target: Array, train: NDArray[np.bool_]) -> float
 
 def main(arguments: Arguments) -> None:
     store = Store(arguments.store)
-    trained = Study.open(arguments.config, store)
-    untrained = Study.open(replace(arguments.config, icvf=replace(arguments.config.icvf, steps=0)), store)
+    trained = Experiment.open(arguments.config, store)
+    untrained = Experiment.open(replace(arguments.config, icvf=replace(arguments.config.icvf, steps=0)), store)
     data = trained.dataset
     assert data.rewards is not None, "the probes compare with true returns"
     generator = np.random.default_rng(0)
@@ -79,8 +79,8 @@ def main(arguments: Arguments) -> None:
     print("| distance with difference of returns |", " | ".join(f"{value:.2f}" for value in rho), "|")
 
 
-def _intents(study: Study, seed: int) -> NDArray[np.float32]:
-    intents = Features(study, pretrain(study, [seed])[0]).space(study.dataset.observations)
+def _intents(experiment: Experiment, seed: int) -> NDArray[np.float32]:
+    intents = Features(experiment, pretrain(experiment, [seed])[0]).space(experiment.dataset.observations)
     return np.asarray(torch.Tensor.numpy(intents.cpu()))
 
 

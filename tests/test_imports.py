@@ -16,7 +16,7 @@ LAYERS = (
     {"task_files"},
     {"tasks", "mazes"},
     {"defaults", "data", "method", "envs", "store", "progress", "runtime"},
-    {"stages", "report"},
+    {"pipeline", "report"},
     {"cluster"},
     {"cli"},
     {"__main__", "__init__"},
@@ -104,7 +104,7 @@ def test_the_method_touches_no_file() -> None:
         ("import ailot_ray.config, ailot_ray.tasks, ailot_ray.defaults, ailot_ray.store", ("torch", "ray", "gymnasium")),
         ("import ailot_ray.report.plots, ailot_ray.report.tables, ailot_ray.report.results", ("torch", "ray", "gymnasium")),
         ("import ailot_ray.method.iql, ailot_ray.method.icvf", ("ray", "gymnasium", "pyarrow", "h5py")),
-        ("import ailot_ray.stages", ("ray", "ot", "sklearn", "jax", "minari")),
+        ("import ailot_ray.pipeline", ("ray", "ot", "sklearn", "jax", "minari")),
     ],
 )
 def test_what_an_import_loads(statement: str, absent: tuple[str, ...]) -> None:

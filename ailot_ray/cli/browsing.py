@@ -14,10 +14,10 @@ import tyro
 from ailot_ray.config import Config, with_settings
 from ailot_ray.data.builtin import SOURCE
 from ailot_ray.errors import AilotError, ConfigError, DataError
+from ailot_ray.pipeline import Experiment, portrait, record_policy
+from ailot_ray.pipeline.evaluate import TRIAL
 from ailot_ray.report.page.runs import Run, video_path
 from ailot_ray.report.page.sources import Sources, find_stores
-from ailot_ray.stages import Study, portrait, record_policy
-from ailot_ray.stages.evaluate import TRIAL
 from ailot_ray.store import SHORT, Store, read_json
 
 
@@ -110,12 +110,12 @@ class Portrait:
         for run in _chosen(runs, self.trials):
             if not self.trials and run.method in ("bc", "iql") and not self.video:
                 continue  # nothing is aligned there
-            study, seed = reopen(run, store, self.data)
+            experiment, seed = reopen(run, store, self.data)
             if self.video:
                 path = video_path(store, _folder(run))
-                record_policy(study, seed, path)
+                record_policy(experiment, seed, path)
             else:
-                path = portrait(study, seed).folder
+                path = portrait(experiment, seed).folder
             made[run.digest] = str(path)
             print(f"{run.digest}: {path}")
         return {"made": made}
@@ -140,8 +140,8 @@ def _chosen(runs: list[Run], wanted: tuple[str, ...]) -> list[Run]:
     return found
 
 
-def reopen(run: Run, store: Path, data: Path | None = None) -> tuple[Study, int]:
-    """The study that a finished run came from, and its seed. Raises DataError where its data are not there any more."""
+def reopen(run: Run, store: Path, data: Path | None = None) -> tuple[Experiment, int]:
+    """The experiment that a finished run came from, and its seed. Raises DataError where its data are not there any more."""
     record = read_json(_folder(run) / TRIAL)
     source = str(record["data"]["source"])
     config = Config(task=run.task, method=record["method"], device="cpu")
@@ -151,11 +151,11 @@ def reopen(run: Run, store: Path, data: Path | None = None) -> tuple[Study, int]
     elif source != SOURCE:
         settings["data_dir"] = str(Path(source).parent)
     try:
-        study = Study.open(with_settings(config, settings), Store(store))
+        experiment = Experiment.open(with_settings(config, settings), Store(store))
     except AilotError as error:
         where = "--data FILE names its data where they lie now"
         raise DataError(f"trial {run.digest} cannot be opened again: {error}; {where}") from error
     seed = int(record["seed"])
-    if study.dataset.digest != run.data_digest:
-        raise DataError(f"{study.dataset.source} is not the file of trial {run.digest}: give that one with --data FILE")
-    return study, seed
+    if experiment.dataset.digest != run.data_digest:
+        raise DataError(f"{experiment.dataset.source} is not the file of trial {run.digest}: give that one with --data FILE")
+    return experiment, seed

@@ -12,10 +12,10 @@ from ailot_ray.envs import Policy, roll_out
 from ailot_ray.envs.custom import describe_environment
 from ailot_ray.errors import ConfigError
 from ailot_ray.files import replacing
+from ailot_ray.pipeline import Collection, collect_dataset
+from ailot_ray.pipeline.mixture import RANDOM, load_actors, parse_member
 from ailot_ray.progress import progress_bar
 from ailot_ray.runtime import set_up_torch
-from ailot_ray.stages import Collection, collect_dataset
-from ailot_ray.stages.mixture import RANDOM, load_actors, parse_member
 from ailot_ray.task_files import names_in
 from ailot_ray.tasks import Task, get_task
 

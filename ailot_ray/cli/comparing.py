@@ -12,10 +12,10 @@ from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.errors import AilotError, ConfigError
 from ailot_ray.method.diagnostics import NEAR
+from ailot_ray.pipeline import Experiment, load_report, load_shares
 from ailot_ray.report.histograms import plot_histograms
 from ailot_ray.report.layout import NONE, Style, table
 from ailot_ray.report.measures import plot_measures
-from ailot_ray.stages import Study, load_report, load_shares
 from ailot_ray.store import Store, write_json
 
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -44,7 +44,7 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
         raise ConfigError(f"sweep {sweep.name} is a search: there is no list of trials whose rewards could be compared")
     lines, found, drawn = [], [], []
     shares: dict[str, NDArray[np.float64]] = {}
-    study: Study | None = None
+    experiment: Experiment | None = None
     trials = [settings for settings in sweep.settings() if sweep.config(settings).method not in ("bc", "iql")]
     several = {path for settings in trials for path in settings if len({str(other.get(path)) for other in trials}) > 1}
     for settings in trials:
@@ -52,9 +52,9 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
         label = " ".join(f"{path}={value}" for path, value in settings.items() if path in several) or config.method
         try:
             perform_all("relabel", config, [config.method], sweep.seeds, store, options)
-            study = study.sibling(config) if study else Study.open(config, Store(store))
-            reports = [load_report(study, seed) for seed in (sweep.seeds if study.uses_intents else sweep.seeds[:1])]
-            shares[label] = load_shares(study, sweep.seeds[0])
+            experiment = experiment.sibling(config) if experiment else Experiment.open(config, Store(store))
+            reports = [load_report(experiment, seed) for seed in (sweep.seeds if experiment.uses_intents else sweep.seeds[:1])]
+            shares[label] = load_shares(experiment, sweep.seeds[0])
         except AilotError as error:
             lines.append([label, *[NONE] * len(MEASURES), str(error)])
             found.append({"settings": dict(settings), "failure": str(error)})

@@ -8,21 +8,21 @@ from ailot_ray import cluster
 from ailot_ray.cluster.options import ClusterOptions, Stage
 from ailot_ray.config import Config, Method
 from ailot_ray.errors import AilotError
-from ailot_ray.stages import Study, evaluate, learn, pretrain, relabel
-from ailot_ray.stages.align import SHARD
+from ailot_ray.pipeline import Experiment, evaluate, pretrain, relabel, train
+from ailot_ray.pipeline.align import SHARD
 from ailot_ray.store import Artefact, Store
 
 FEW_PARTS = 8
 """An alignment of no more parts is done before Ray has started."""
 
 
-def perform(stage: Stage, study: Study, seed: int) -> Artefact:
+def perform(stage: Stage, experiment: Experiment, seed: int) -> Artefact:
     """One stage, with all that it needs, for one seed in this process."""
     stages: dict[Stage, Callable[[], Artefact]] = {
-        "pretrain": lambda: pretrain(study, [seed])[0],
-        "relabel": lambda: relabel(study, seed),
-        "learn": lambda: learn(study, [seed])[0],
-        "evaluate": lambda: evaluate(study, seed),
+        "pretrain": lambda: pretrain(experiment, [seed])[0],
+        "relabel": lambda: relabel(experiment, seed),
+        "train": lambda: train(experiment, [seed])[0],
+        "evaluate": lambda: evaluate(experiment, seed),
     }
     return stages[stage]()
 
@@ -39,12 +39,12 @@ def perform_all(
     done: list[Artefact] = []
     failed: dict[tuple[Method, str], list[int]] = {}
     for method in methods:
-        study = Study.open(replace(base, method=method), Store(root))
-        if study.device.type == "cuda" and len(seeds) > 1:
-            _learn_stacked(stage, study, seeds)
+        experiment = Experiment.open(replace(base, method=method), Store(root))
+        if experiment.device.type == "cuda" and len(seeds) > 1:
+            _learn_stacked(stage, experiment, seeds)
         for seed in seeds:
             try:
-                done.append(perform(stage, study, seed))  # what Ray has made is read back
+                done.append(perform(stage, experiment, seed))  # what Ray has made is read back
             except (AilotError, OSError) as error:
                 failed.setdefault((method, str(error)), []).append(seed)
     if failed:
@@ -66,13 +66,13 @@ def _worth_ray(
         return False
     if len(methods) * len(seeds) > 1:
         return True
-    trajectories = Study.open(replace(base, method=methods[0]), Store(root)).dataset.trajectories
+    trajectories = Experiment.open(replace(base, method=methods[0]), Store(root)).dataset.trajectories
     return stage == "relabel" and trajectories > FEW_PARTS * SHARD
 
 
-def _learn_stacked(stage: Stage, study: Study, seeds: Sequence[int]) -> None:
+def _learn_stacked(stage: Stage, experiment: Experiment, seeds: Sequence[int]) -> None:
     """Train the seeds together, so that the single ones only read them back."""
-    if study.uses_intents:
-        pretrain(study, seeds)
-    if stage in ("learn", "evaluate"):
-        learn(study, seeds)
+    if experiment.uses_intents:
+        pretrain(experiment, seeds)
+    if stage in ("train", "evaluate"):
+        train(experiment, seeds)

@@ -16,6 +16,8 @@ from ailot_ray.data.export import export_d4rl
 from ailot_ray.data.fetch import fetch
 from ailot_ray.data.inspection import format_inspection, inspect_dataset
 from ailot_ray.errors import ConfigError, DataError, StoreError
+from ailot_ray.pipeline import Experiment, load_rewards, relabel
+from ailot_ray.pipeline.physics import check_physics, format_physics
 from ailot_ray.report.aggregates import format_statistics, statistics_json
 from ailot_ray.report.comparison import comparison_table
 from ailot_ray.report.layout import Style
@@ -23,8 +25,6 @@ from ailot_ray.report.page.sources import Sources, find_stores
 from ailot_ray.report.plots import plot_learning_curves, plot_scores
 from ailot_ray.report.results import Trial, load_trials, tabulate, write_results
 from ailot_ray.report.tables import NOTHING_YET, as_json, format_table, results_table
-from ailot_ray.stages import Study, load_rewards, relabel
-from ailot_ray.stages.physics import check_physics, format_physics
 from ailot_ray.store import Store
 from ailot_ray.task_files import names_in, on_disk
 from ailot_ray.tasks import TASKS, Task, get_task
@@ -127,12 +127,16 @@ class Export:
     def execute(self) -> dict[str, Any]:
         if self.output.exists() and not self.overwrite:
             raise DataError(f"{self.output} exists: choose another --output or pass --overwrite")
-        study = Study.open(self.config, Store(self.store))
-        rewards = relabel(study, self.seed)
-        provenance = flatten(study.config) | {"seed": self.seed, "rewards": rewards.digest, "file": study.dataset.digest}
+        experiment = Experiment.open(self.config, Store(self.store))
+        rewards = relabel(experiment, self.seed)
+        provenance = flatten(experiment.config) | {
+            "seed": self.seed,
+            "rewards": rewards.digest,
+            "file": experiment.dataset.digest,
+        }
         text = jsonlib.dumps(provenance, sort_keys=True)
-        export_d4rl(study.dataset, load_rewards(rewards), self.output, provenance=text, overwrite=self.overwrite)
-        print(f"{len(study.dataset):,} transitions with the rewards of {rewards.folder}: {self.output}")
+        export_d4rl(experiment.dataset, load_rewards(rewards), self.output, provenance=text, overwrite=self.overwrite)
+        print(f"{len(experiment.dataset):,} transitions with the rewards of {rewards.folder}: {self.output}")
         return {"file": str(self.output), "rewards": str(rewards.folder)}
 
 

@@ -16,11 +16,11 @@ from ailot_ray.envs import make_env
 from ailot_ray.errors import ConfigError, SimulatorError
 from ailot_ray.files import replacing
 from ailot_ray.mazes import MAZES
+from ailot_ray.pipeline import Experiment, evaluate, load_report, load_rewards, record_policy, relabel
 from ailot_ray.report.maps import plot_rewards_on_maze
 from ailot_ray.report.page.runs import video_path
 from ailot_ray.report.relabel import format_relabel_report
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import Study, evaluate, load_report, load_rewards, record_policy, relabel
 from ailot_ray.store import Artefact, Store
 from ailot_ray.tasks import get_task
 
@@ -44,9 +44,9 @@ class _Work:
         chosen = methods or (self.config.method,)
         get_task(self.config.task)  # before the store makes its folder
         for method in chosen:  # a flag or a file that cannot work is told now, and once
-            study = Study.open(replace(self.config, method=method), Store(self.store))
+            experiment = Experiment.open(replace(self.config, method=method), Store(self.store))
             if stage == "evaluate":
-                make_env(study.task, simulator=study.config.evaluation.simulator).close()
+                make_env(experiment.task, simulator=experiment.config.evaluation.simulator).close()
         return perform_all(stage, self.config, chosen, self.seeds, self.store, self.cluster)
 
     def _folders(self, artefacts: list[Artefact]) -> dict[str, Any]:
@@ -83,14 +83,14 @@ class Relabel(_Work):
         if self.config.method in ("bc", "iql"):
             raise ConfigError(f"--method {self.config.method} has nothing to relabel: choose ailot, otr or seabo")
         result = self._folders(self._perform("relabel"))
-        study = Study.open(self.config, Store(self.store))
-        seeds = self.seeds if study.uses_intents else self.seeds[:1]
-        reports = {str(seed): load_report(study, seed) for seed in seeds}
+        experiment = Experiment.open(self.config, Store(self.store))
+        seeds = self.seeds if experiment.uses_intents else self.seeds[:1]
+        reports = {str(seed): load_report(experiment, seed) for seed in seeds}
         for seed, report in reports.items():
-            print(f"\nseed {seed}" if study.uses_intents else "\nall seeds")
+            print(f"\nseed {seed}" if experiment.uses_intents else "\nall seeds")
             print(format_relabel_report(report))
         if self.map:
-            draw_rewards(study, seeds[0], self.map)
+            draw_rewards(experiment, seeds[0], self.map)
         return result | {"reports": reports, "map": str(self.map) if self.map else None}
 
 
@@ -99,7 +99,7 @@ class Train(_Work):
     """Learn the policies, with whatever comes before them."""
 
     def execute(self) -> dict[str, Any]:
-        return self._folders(self._perform("learn"))
+        return self._folders(self._perform("train"))
 
 
 @dataclass(frozen=True)
@@ -164,20 +164,22 @@ def _require_mp4(video: Path | None, config: Config) -> None:
         )
 
 
-def draw_rewards(study: Study, seed: int, path: Path) -> None:
+def draw_rewards(experiment: Experiment, seed: int, path: Path) -> None:
     """Draw the relabelled rewards of one seed over the task's maze."""
-    dataset, rewards = study.dataset, load_rewards(relabel(study, seed))
-    experts = [expert.observations[:, :2] for expert in study.experts]
-    title = f"{study.task.name}  {Path(dataset.source).name} ({dataset.digest[:8]})  {study.config.method}, seed {seed}"
-    maze = MAZES[study.task.environment]
+    dataset, rewards = experiment.dataset, load_rewards(relabel(experiment, seed))
+    experts = [expert.observations[:, :2] for expert in experiment.experts]
+    title = (
+        f"{experiment.task.name}  {Path(dataset.source).name} ({dataset.digest[:8]})  {experiment.config.method}, seed {seed}"
+    )
+    maze = MAZES[experiment.task.environment]
     plot_rewards_on_maze(maze, dataset.observations[:, :2], rewards, dataset.offsets, experts, path, title)
     print(f"map of the rewards, seed {seed}: {path}")
 
 
 def show_policy(work: _Work, method: Method, seed: int, path: Path) -> None:
     """Write a video of a trained policy's first episode, and keep it where the results page looks for it."""
-    study = Study.open(replace(work.config, method=method), Store(work.store))
-    episode = record_policy(study, seed, path)
-    with replacing(video_path(work.store, evaluate(study, seed).folder)) as temporary:
+    experiment = Experiment.open(replace(work.config, method=method), Store(work.store))
+    episode = record_policy(experiment, seed, path)
+    with replacing(video_path(work.store, evaluate(experiment, seed).folder)) as temporary:
         shutil.copyfile(path, temporary)
     print(f"video of {method}, seed {seed}: {path} ({episode.length} steps, return {episode.undiscounted_return:.0f})")

@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from ailot_ray.cluster.sweep import Plan, planned
 from ailot_ray.cluster.trackers import trial_digest
 from ailot_ray.errors import AilotError
-from ailot_ray.stages import Study
+from ailot_ray.pipeline import Experiment
 from ailot_ray.store import Store, write_json
 
 PLAN, ENDED = "plan.json", "ended"
@@ -42,8 +42,8 @@ class Announcer(tune.Callback):
         settings = trial.config["settings"]
         with contextlib.suppress(AilotError):  # settings that cannot work fail in the trial, by their name
             if self._name(settings) not in self.trials:
-                study = Study.open(self.sweep.config(settings), Store(self.store))
-                self.trials[self._name(settings)] = planned(study, settings, self.sweep.seeds)
+                experiment = Experiment.open(self.sweep.config(settings), Store(self.store))
+                self.trials[self._name(settings)] = planned(experiment, settings, self.sweep.seeds)
                 self._write()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

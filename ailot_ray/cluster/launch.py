@@ -30,11 +30,11 @@ def make_all(
         ahead = plan(sweep, store)
         with connected(options, store) as origin:
             prepare(origin, ahead, options, shared.append, alignments=stage != "pretrain")
-            if shared and stage != "learn":  # else the trainings that need them fail, each by its name
+            if shared and stage != "train":  # else the trainings that need them fail, each by its name
                 raise AilotError("; ".join(dict.fromkeys(shared)))
-            for method in methods if stage == "learn" else ():
+            for method in methods if stage == "train" else ():
                 try:
-                    fit_by_train(origin, Job("learn", sweep.config({"method": method}), sweep.seeds), options)
+                    fit_by_train(origin, Job("train", sweep.config({"method": method}), sweep.seeds), options)
                 except AilotError as error:
                     failed[method] = str(error)
     if failed:

@@ -6,7 +6,7 @@ from typing import Literal
 from ailot_ray.errors import ConfigError
 
 Launcher = Literal["auto", "train", "inline"]
-Stage = Literal["pretrain", "relabel", "learn", "evaluate"]
+Stage = Literal["pretrain", "relabel", "train", "evaluate"]
 """What a command makes, with all that it needs."""
 
 

@@ -16,9 +16,9 @@ from ailot_ray.cluster.facts import Origin
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.session import ClusterError, capacity, gpus_per_worker, limit_gpu_memory, raised, worker_resources
 from ailot_ray.config import Config
+from ailot_ray.pipeline import Experiment, pretrain, relabel
+from ailot_ray.pipeline.align import SHARD, PartSolver, merge_parts, missing_parts, part_path, require_length
 from ailot_ray.progress import progress_bar, silence
-from ailot_ray.stages import Study, pretrain, relabel
-from ailot_ray.stages.align import SHARD, PartSolver, merge_parts, missing_parts, part_path, require_length
 from ailot_ray.store import Artefact, Key, Store, digest_of
 
 DEATHS = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
@@ -51,16 +51,16 @@ class PartWorker:
             self.origin.require_same_node()
             limit_gpu_memory(self.gpus)
             silence()
-            study = Study.open(self.config, Store(self.origin.store))
-            intents = pretrain(study, [self.seed])[0] if study.uses_intents else None
-            self.solver = PartSolver(study, intents)
-        self.solver.study.store.note("part", "alignment", self.digest, part=number)
+            experiment = Experiment.open(self.config, Store(self.origin.store))
+            intents = pretrain(experiment, [self.seed])[0] if experiment.uses_intents else None
+            self.solver = PartSolver(experiment, intents)
+        self.solver.experiment.store.note("part", "alignment", self.digest, part=number)
         self.solver.solve(number, folder)
         return number
 
 
 def align_by_actors(origin: Origin, config: Config, seed: int, options: ClusterOptions) -> Artefact:
-    """The alignment of one seed's intents, which must have been trained; bytes as `ailot_ray.stages.align` makes them.
+    """The alignment of one seed's intents, which must have been trained; bytes as `ailot_ray.pipeline.align` makes them.
 
     Shows trajectories per second and the time left. The driver's memory does not depend on the size of the dataset. Raises
     what a part raises, and ClusterError where actors keep dying.
@@ -157,11 +157,11 @@ def _solve_all(
 @ray.remote(num_cpus=1)
 def _describe(origin: Origin, config: Config, seed: int) -> Alignment:
     origin.require_same_node()
-    study = Study.open(config, Store(origin.store))
-    require_length(study)
-    key = study.keys(seed)["alignment"]
-    trajectories = study.dataset.trajectories
-    return Alignment(study.task.name, key, trajectories, -(-trajectories // SHARD))
+    experiment = Experiment.open(config, Store(origin.store))
+    require_length(experiment)
+    key = experiment.keys(seed)["alignment"]
+    trajectories = experiment.dataset.trajectories
+    return Alignment(experiment.task.name, key, trajectories, -(-trajectories // SHARD))
 
 
 @ray.remote(num_cpus=1)
@@ -173,4 +173,4 @@ def _merge(folder: Path, parts: int) -> None:
 def _relabel(origin: Origin, config: Config, seed: int) -> Artefact:
     origin.require_same_node()
     silence()
-    return relabel(Study.open(config, Store(origin.store)), seed)
+    return relabel(Experiment.open(config, Store(origin.store)), seed)

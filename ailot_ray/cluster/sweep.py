@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from ailot_ray.config import Config, flatten, with_settings
 from ailot_ray.errors import ConfigError
-from ailot_ray.stages import Study
-from ailot_ray.stages.align import SOLVES
+from ailot_ray.pipeline import Experiment
+from ailot_ray.pipeline.align import SOLVES
 from ailot_ray.store import MANIFEST, RUN, SHORT, Key, Store, digest_of, read_json
 
 KINDS = ("intents", "alignment", "rewards", "policies", "scores")
@@ -177,17 +177,19 @@ class Plan:
         return "\n".join(lines)
 
 
-def planned(study: Study, settings: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+def planned(experiment: Experiment, settings: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
     """A trial before it has run, as JSON: what it is, and by seed the shortened digests of the artefacts that it needs."""
     return {
         "settings": dict(settings),
-        "task": study.task.name,
-        "method": study.config.method,
-        "source": study.dataset.source,
-        "data_digest": study.dataset.digest,
-        "substituted": study.dataset.substituted,
-        "config": study.relevant_settings(),
-        "seeds": {str(seed): {kind: digest_of(kind, key)[:SHORT] for kind, key in study.keys(seed).items()} for seed in seeds},
+        "task": experiment.task.name,
+        "method": experiment.config.method,
+        "source": experiment.dataset.source,
+        "data_digest": experiment.dataset.digest,
+        "substituted": experiment.dataset.substituted,
+        "config": experiment.relevant_settings(),
+        "seeds": {
+            str(seed): {kind: digest_of(kind, key)[:SHORT] for kind, key in experiment.keys(seed).items()} for seed in seeds
+        },
     }
 
 
@@ -197,29 +199,29 @@ def plan(sweep: Sweep, store: Path) -> Plan:
     steps: dict[str, dict[str, Step]] = {kind: {} for kind in KINDS}
     shelf = Store(store)
     rates = _rates(store)
-    study: Study | None = None
+    experiment: Experiment | None = None
     trials, entries = [], []
     for chosen in settings:
         config = sweep.config(chosen)
-        study = study.sibling(config) if study else Study.open(config, shelf)
+        experiment = experiment.sibling(config) if experiment else Experiment.open(config, shelf)
         for seed in sweep.seeds:
-            for kind, key in study.keys(seed).items():
+            for kind, key in experiment.keys(seed).items():
                 digest = digest_of(kind, key)
                 if digest not in steps[kind]:
-                    done = shelf.finished(kind, study.task.name, key)
-                    seconds = rates.get(kind, REFERENCE_SECONDS[kind]) * _amount(kind, study)
-                    steps[kind][digest] = Step(kind, key, study.task.name, config, seed, done, seconds)
-        trials.append((chosen, frozenset(digest_of("scores", study.keys(seed)["scores"]) for seed in sweep.seeds)))
-        entries.append(planned(study, chosen, sweep.seeds))
+                    done = shelf.finished(kind, experiment.task.name, key)
+                    seconds = rates.get(kind, REFERENCE_SECONDS[kind]) * _amount(kind, experiment)
+                    steps[kind][digest] = Step(kind, key, experiment.task.name, config, seed, done, seconds)
+        trials.append((chosen, frozenset(digest_of("scores", experiment.keys(seed)["scores"]) for seed in sweep.seeds)))
+        entries.append(planned(experiment, chosen, sweep.seeds))
     return Plan(sweep, trials, entries, {kind: list(found.values()) for kind, found in steps.items()}, frozenset(rates))
 
 
-def _amount(kind: str, study: Study) -> float:
+def _amount(kind: str, experiment: Experiment) -> float:
     """What the time of an artefact goes with."""
     amounts = {
-        "intents": study.config.icvf.steps,
-        "alignment": study.dataset.trajectories * study.config.experts,
-        "policies": study.config.iql.steps,
+        "intents": experiment.config.icvf.steps,
+        "alignment": experiment.dataset.trajectories * experiment.config.experts,
+        "policies": experiment.config.iql.steps,
     }
     return float(amounts.get(kind, 1))
 

@@ -25,7 +25,7 @@ from ailot_ray.cluster.session import capacity, gpus_per_worker, limit_gpu_memor
 from ailot_ray.cluster.work import Job, Point, copy_files, perform
 from ailot_ray.errors import AilotError
 from ailot_ray.files import replacing
-from ailot_ray.stages import Study
+from ailot_ray.pipeline import Experiment
 from ailot_ray.store import Store, digest_of
 
 RAY_FOLDER = "ray"
@@ -123,7 +123,7 @@ def _work(settings: dict[str, Any]) -> None:
     try:
         assignment.origin.require_same_node()
         limit_gpu_memory(assignment.gpus)
-        perform(Study.open(mine.config, Store(assignment.origin.store)), mine, tell)
+        perform(Experiment.open(mine.config, Store(assignment.origin.store)), mine, tell)
     except AilotError as error:
         with replacing(assignment.verdict) as temporary:
             temporary.write_text(json.dumps({"message": str(error)}))

@@ -28,8 +28,8 @@ from ailot_ray.cluster.train import RAY_FOLDER, fit_by_train
 from ailot_ray.cluster.work import Job, Point, perform
 from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
+from ailot_ray.pipeline import Experiment
 from ailot_ray.progress import silence
-from ailot_ray.stages import Study
 from ailot_ray.store import Store, digest_of
 
 METRIC, STEP = "score", "step"
@@ -136,7 +136,7 @@ def _prepare_job(origin: Origin, job: Job, options: ClusterOptions) -> None:
 def _perform_job(origin: Origin, job: Job, gpus: float) -> None:
     origin.require_same_node()
     limit_gpu_memory(gpus)
-    perform(Study.open(job.config, Store(origin.store)), job, lambda point: None)
+    perform(Experiment.open(job.config, Store(origin.store)), job, lambda point: None)
 
 
 def _tune(
@@ -213,12 +213,12 @@ def _domain(domain: Between | Sequence[Any]) -> Any:
 
 
 def _scores(origin: Origin, sweep: Sweep, trials: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    study: Study | None = None
+    experiment: Experiment | None = None
     digests = set()
     for chosen in trials:
         config = sweep.config(chosen)
-        study = study.sibling(config) if study else Study.open(config, Store(origin.store))
-        digests |= {digest_of("scores", study.keys(seed)["scores"]) for seed in sweep.seeds}
+        experiment = experiment.sibling(config) if experiment else Experiment.open(config, Store(origin.store))
+        digests |= {digest_of("scores", experiment.keys(seed)["scores"]) for seed in sweep.seeds}
     return frozenset(digests)
 
 
@@ -241,7 +241,7 @@ def _trial(params: dict[str, Any], origin: Origin, sweep: Sweep, options: Cluste
             origin.require_same_node()
             limit_gpu_memory(gpus_per_worker(options))
             silence()
-            perform(Study.open(job.config, Store(origin.store)), job, tell)
+            perform(Experiment.open(job.config, Store(origin.store)), job, tell)
     except AilotError as error:  # the same again would fail the same: reported, not raised, so that Tune does not retry
         tune.report({STEP: 0, METRIC: math.nan, "spread": math.nan, "complete": False, "failure": str(error)})
 

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ailot_ray.config import Config
-from ailot_ray.stages import Study, evaluate, learn, pretrain, score_snapshot
-from ailot_ray.stages.evaluate import EPISODES
-from ailot_ray.stages.learn import snapshot_name, snapshot_steps
-from ailot_ray.stages.pretrain import CURVE
+from ailot_ray.pipeline import Experiment, evaluate, pretrain, score_snapshot, train
+from ailot_ray.pipeline.evaluate import EPISODES
+from ailot_ray.pipeline.pretrain import CURVE
+from ailot_ray.pipeline.train import snapshot_name, snapshot_steps
 from ailot_ray.store import digest_of, file_name_of, read_json
 
-Stage = Literal["pretrain", "learn", "evaluate"]
+Stage = Literal["pretrain", "train", "evaluate"]
 POINTS = 10
 """Reports of a pretraining on its way."""
 
@@ -83,13 +83,13 @@ class Gathered:
             self.tell(Point(ready, self.values.pop(ready), self.files.pop(ready, {})))
 
 
-def perform(study: Study, job: Job, tell: Tell) -> None:
+def perform(experiment: Experiment, job: Job, tell: Tell) -> None:
     """Do `job` and tell of each step that all its seeds have reached. Raises what the stages raise."""
-    {"pretrain": _pretrain, "learn": _learn, "evaluate": _evaluate}[job.stage](study, job.seeds, tell)
+    {"pretrain": _pretrain, "train": _train, "evaluate": _evaluate}[job.stage](experiment, job.seeds, tell)
 
 
-def _pretrain(study: Study, seeds: Sequence[int], tell: Tell) -> None:
-    gathered, total = Gathered(seeds, tell), study.config.icvf.steps
+def _pretrain(experiment: Experiment, seeds: Sequence[int], tell: Tell) -> None:
+    gathered, total = Gathered(seeds, tell), experiment.config.icvf.steps
     reached = dict.fromkeys(seeds, 0)
 
     def record(together: Sequence[int], point: dict[str, Any]) -> None:
@@ -99,44 +99,44 @@ def _pretrain(study: Study, seeds: Sequence[int], tell: Tell) -> None:
                 gathered.record(seed, point["step"], loss[member] if isinstance(loss, list) else loss)
                 reached[seed] = point["step"]
 
-    for group in _groups(study, seeds):
-        for seed, artefact in zip(group, pretrain(study, group, record), strict=True):
+    for group in _groups(experiment, seeds):
+        for seed, artefact in zip(group, pretrain(experiment, group, record), strict=True):
             for point in read_json(artefact.path(CURVE)):  # what a seed that was finished before has not told
                 record([seed], point)
 
 
-def _learn(study: Study, seeds: Sequence[int], tell: Tell) -> None:
-    for group in _groups(study, seeds):
-        learn(study, group)
+def _train(experiment: Experiment, seeds: Sequence[int], tell: Tell) -> None:
+    for group in _groups(experiment, seeds):
+        train(experiment, group)
 
 
-def _evaluate(study: Study, seeds: Sequence[int], tell: Tell) -> None:
+def _evaluate(experiment: Experiment, seeds: Sequence[int], tell: Tell) -> None:
     gathered, reached = Gathered(seeds, tell), dict.fromkeys(seeds, 0)
-    config = study.config.iql
+    config = experiment.config.iql
     early = snapshot_steps(config.steps, config.snapshots)[:-1]  # the last is told when all is sealed: who hears may kill us
-    for group in _groups(study, seeds):
-        digests = {seed: digest_of("policies", study.keys(seed)["policies"]) for seed in group}
+    for group in _groups(experiment, seeds):
+        digests = {seed: digest_of("policies", experiment.keys(seed)["policies"]) for seed in group}
 
         def score(together: Sequence[int], step: int, files: Sequence[Path], digests: dict[int, str] = digests) -> None:
             for seed, file in zip(together, files, strict=True):
                 for ready in early:  # this snapshot, and before it those of a training that was killed since
                     kept = file.with_name(snapshot_name(ready))
                     if reached[seed] < ready <= step:
-                        value = score_snapshot(study, seed, digests[seed], ready, kept)
+                        value = score_snapshot(experiment, seed, digests[seed], ready, kept)
                         if value is not None:
                             gathered.record(seed, ready, value, kept)
                 reached[seed] = step
 
         # a finished seed's snapshots are in their artefact, not where they were scored
-        for seed, policies in zip(group, learn(study, group, score), strict=True):
-            episodes = pq.read_table(evaluate(study, seed).path(EPISODES), columns=["step", "score"]).to_pandas()
+        for seed, policies in zip(group, train(experiment, group, score), strict=True):
+            episodes = pq.read_table(evaluate(experiment, seed).path(EPISODES), columns=["step", "score"]).to_pandas()
             for step, value in episodes.groupby("step")["score"].mean().items():
                 gathered.record(seed, int(step), float(value), policies.path(snapshot_name(int(step))))
 
 
-def _groups(study: Study, seeds: Sequence[int]) -> list[list[int]]:
+def _groups(experiment: Experiment, seeds: Sequence[int]) -> list[list[int]]:
     """Seeds that train stacked, in one step, on a GPU; one by one on a CPU, where stacking gains nothing."""
-    return [list(seeds)] if study.device.type == "cuda" else [[seed] for seed in seeds]
+    return [list(seeds)] if experiment.device.type == "cuda" else [[seed] for seed in seeds]
 
 
 def copy_files(point: Point, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 A learner's whole future is a function of its `state()`: parameters, targets, optimiser moments, random generators and the
 step. Restoring that state and advancing gives the same bytes as never having stopped, as long as `advance` is called with the
-same chunk lengths; :mod:`ailot_ray.stages.fit` sees to that.
+same chunk lengths; :mod:`ailot_ray.pipeline.fit` sees to that.
 """
 
 import math

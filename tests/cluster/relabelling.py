@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 from data.synthetic import episodes, write_hdf5
-from stages.conftest import TINY
+from pipeline.conftest import TINY
 
 from ailot_ray.config import Config, TransportConfig
-from ailot_ray.stages import Study, relabel
-from ailot_ray.stages.align import SHARD
+from ailot_ray.pipeline import Experiment, relabel
+from ailot_ray.pipeline.align import SHARD
 from ailot_ray.store import Store
 
 PATIENCE = 120.0
@@ -54,7 +54,7 @@ def config_of(folder: Path, parts: int, iterations: int = 20) -> Config:
 
 def plain(config: Config, store: Path) -> Path:
     """The same without Ray."""
-    relabel(Study.open(config, Store(store)), 0)
+    relabel(Experiment.open(config, Store(store)), 0)
     return store
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from ailot_ray.cluster.announce import Announcer, announced
 from ailot_ray.cluster.sweep import Between, Sweep, plan
 from ailot_ray.config import IQLConfig
+from ailot_ray.pipeline import evaluate
 from ailot_ray.report.page.sources import Sources
-from ailot_ray.stages import evaluate
 from ailot_ray.store import read_json
 
 from .tiny import opened, tiny, tiny_sweep

@@ -9,7 +9,7 @@ import pytest
 from ailot_ray.cluster.sweep import KINDS, REFERENCE_SECONDS, Between, Sweep, duration, plan
 from ailot_ray.config import Config, ICVFConfig
 from ailot_ray.errors import AilotError, ConfigError
-from ailot_ray.stages import evaluate, pretrain, relabel
+from ailot_ray.pipeline import evaluate, pretrain, relabel
 from ailot_ray.store import RUN, read_json, write_json
 
 from .tiny import DISTINCT, GRID, opened, tiny_sweep

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ailot_ray.config import with_settings
-from ailot_ray.stages import evaluate
+from ailot_ray.pipeline import evaluate
 from ailot_ray.store import read_journal
 
 from .programs import Program
@@ -92,9 +92,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
     base = with_settings(tiny(folder), SETTINGS)
     for tau in TAUS:
-        study = opened(with_settings(base, {"reward.tau": tau}), folder / "store")
+        experiment = opened(with_settings(base, {"reward.tau": tau}), folder / "store")
         for seed in SEEDS:
-            evaluate(study, seed)
+            evaluate(experiment, seed)
     return folder / "store"
 
 

@@ -19,8 +19,8 @@ from ailot_ray.cluster.train import RAY_FOLDER, fit_by_train, run_name
 from ailot_ray.cluster.work import Job
 from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
+from ailot_ray.pipeline import evaluate
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import evaluate
 from ailot_ray.store import read_journal
 
 from .tiny import executed, opened, require_nothing_half_written, sealed, tiny
@@ -34,7 +34,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-u
 
 def dying_work(settings: dict[str, Any]) -> None:
     """The worker's function, in a worker that notes where trainings start, and that kills itself once, in the middle of one."""
-    fit = sys.modules["ailot_ray.stages.fit"]
+    fit = sys.modules["ailot_ray.pipeline.fit"]
     store = settings["assignment"].origin.store
     resume, save = fit._resume, fit.save_tensors
 

@@ -23,9 +23,9 @@ from ailot_ray.cluster.trackers import trial_digest, trial_name
 from ailot_ray.cluster.train import RAY_FOLDER
 from ailot_ray.cluster.tuning import run_sweep
 from ailot_ray.config import EvaluationConfig
+from ailot_ray.pipeline import evaluate
 from ailot_ray.progress import silence
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import evaluate
 from ailot_ray.store import read_json
 
 from .tiny import DISTINCT, executed, opened, require_nothing_half_written, sealed, tiny, tiny_sweep
@@ -50,8 +50,8 @@ def reports(store: Path, sweep: Sweep, settings: dict[str, Any]) -> list[dict[st
 
 def means(sweep: Sweep, settings: dict[str, Any], store: Path) -> dict[int, float]:
     """The mean over seeds of each snapshot of one trial, from its score artefacts."""
-    study = opened(sweep.config(settings), store)
-    digests = {evaluate(study, seed).digest for seed in sweep.seeds}
+    experiment = opened(sweep.config(settings), store)
+    digests = {evaluate(experiment, seed).digest for seed in sweep.seeds}
     curves = [trial.curve() for trial in load_trials(store) if trial.digest in digests]
     assert len(curves) == len(sweep.seeds)
     return {step: float(np.mean([curve[step] for curve in curves])) for step in curves[0]}

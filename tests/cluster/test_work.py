@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ailot_ray.cluster.work import Gathered, Job, Point, Stage, copy_files, perform
 from ailot_ray.config import Method
+from ailot_ray.pipeline import evaluate, fit, pretrain, train
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import evaluate, fit, learn, pretrain
 from ailot_ray.store import Store, read_json
 
 from .tiny import executed, opened, sealed, tiny
@@ -70,7 +70,7 @@ def test_a_point_sums_up_its_seeds() -> None:
 
 
 def test_a_jobs_name_tells_what_it_does(tmp_path: Path) -> None:
-    assert Job("learn", tiny(tmp_path, method="otr"), (0, 12)).name == "learn-otr-hopper-medium-v2-seeds-0-12"
+    assert Job("train", tiny(tmp_path, method="otr"), (0, 12)).name == "train-otr-hopper-medium-v2-seeds-0-12"
 
 
 @pytest.mark.parametrize("method", ["ailot", "otr", "bc"])
@@ -121,8 +121,8 @@ def test_without_a_learning_curve_only_the_end_is_told(tmp_path: Path) -> None:
 def test_learning_tells_nothing(tmp_path: Path) -> None:
     config = tiny(tmp_path, method="bc")
     told: list[Point] = []
-    perform(opened(config, tmp_path / "worker"), Job("learn", config, (0, 1)), told.append)
-    learn(opened(config, tmp_path / "plain"), [0, 1])
+    perform(opened(config, tmp_path / "worker"), Job("train", config, (0, 1)), told.append)
+    train(opened(config, tmp_path / "plain"), [0, 1])
     assert told == [] and sealed(tmp_path / "worker") == sealed(tmp_path / "plain") != {}
 
 
@@ -169,8 +169,8 @@ def test_a_resumed_worker_tells_every_step_again(stage: Stage, tmp_path: Path, m
                 raise Killed
 
         with monkeypatch.context() as patched:
-            for name in ("fit", "learn", "pretrain"):
-                patched.setattr(sys.modules[f"ailot_ray.stages.{name}"], "save_tensors", dying)
+            for name in ("fit", "train", "pretrain"):
+                patched.setattr(sys.modules[f"ailot_ray.pipeline.{name}"], "save_tensors", dying)
             try:
                 perform(opened(config, store), job, lambda point: None)
                 break

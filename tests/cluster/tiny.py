@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from data.synthetic import episodes, write_hdf5
-from stages.conftest import ENDS, LENGTHS, TINY
+from pipeline.conftest import ENDS, LENGTHS, TINY
 
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.config import Config
 from ailot_ray.files import sha256_of
+from ailot_ray.pipeline import Experiment
 from ailot_ray.report.results import load_trials
-from ailot_ray.stages import Study
 from ailot_ray.store import MANIFEST, RUN, Store, read_journal
 
 GRID: dict[str, tuple[Any, ...]] = {"reward.alpha": (1.0, 5.0, 9.0), "reward.tau": (0.1, 0.5, 2.0), "transport.k": (0, 2)}
@@ -33,8 +33,8 @@ def tiny_sweep(folder: Path, **fields: Any) -> Sweep:
     return replace(Sweep("tiny", tiny(folder), grid=GRID, seeds=(0, 1)), **fields)
 
 
-def opened(config: Config, store: Path) -> Study:
-    return Study.open(config, Store(store))
+def opened(config: Config, store: Path) -> Experiment:
+    return Experiment.open(config, Store(store))
 
 
 def executed(store: Path, event: str = "finished") -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Figures of one trial, from its rewards and, where one was drawn, its portrait (see `ailot_ray.stages.portrait`)."""
+"""Figures of one trial, from its rewards and, where one was drawn, its portrait (see `ailot_ray.pipeline.diagnose`)."""
 
 import contextlib
 import json

@@ -20,8 +20,8 @@ GAIN = 0.01
 """What training must add to the time-isometry of an encoder to count."""
 
 
-def failure_signs(config: Config, uses_intents: bool, report: dict[str, Any]) -> list[str]:
-    """Warnings about a report (`ailot_ray.stages.relabel`) of a resolved `config`."""
+def relabel_warnings(config: Config, uses_intents: bool, report: dict[str, Any]) -> list[str]:
+    """Warnings about a report (`ailot_ray.pipeline.relabel`) of a resolved `config`."""
     encoder = _encoder(config, report["isometry"]) if uses_intents else []
     return [*_reward(config, report), *_solves(config, report), *encoder, *_look_ahead(config, report, bool(encoder))]
 

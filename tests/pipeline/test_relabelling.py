@@ -14,19 +14,19 @@ from scipy.stats import spearmanr
 from ailot_ray.config import Method, RewardConfig, TransportConfig
 from ailot_ray.errors import ConfigError, DataError
 from ailot_ray.method.transport import align as align_pair
-from ailot_ray.stages import Study, align, load_report, load_rewards, pretrain, relabel
-from ailot_ray.stages.align import PartSolver, load_costs, part_path
-from ailot_ray.stages.pretrain import load_encoder
+from ailot_ray.pipeline import Experiment, align, load_report, load_rewards, pretrain, relabel
+from ailot_ray.pipeline.align import PartSolver, load_costs, part_path
+from ailot_ray.pipeline.pretrain import load_encoder
 
-from .conftest import ENDS, LENGTHS, OpenStudy
+from .conftest import ENDS, LENGTHS, OpenExperiment
 
 
-def costs_of(study: Study, seed: int = 0) -> NDArray[np.float64]:
-    return load_costs(align(study, seed), len(study.dataset))
+def costs_of(experiment: Experiment, seed: int = 0) -> NDArray[np.float64]:
+    return load_costs(align(experiment, seed), len(experiment.dataset))
 
 
 @pytest.mark.parametrize("method", ["ailot", "otr", "seabo"])
-def test_relabelling_never_reads_the_true_rewards(method: Method, open_study: OpenStudy, tmp_path: Path) -> None:
+def test_relabelling_never_reads_the_true_rewards(method: Method, open_experiment: OpenExperiment, tmp_path: Path) -> None:
     arrays = episodes(LENGTHS, ENDS)
     scrambled = arrays | {"rewards": np.random.default_rng(1).normal(3.0, 9.0, sum(LENGTHS)).astype(np.float32)}
     expert = write_hdf5(tmp_path / "expert.hdf5", episodes([21], ["timeout"], seed=5), without=["rewards"])
@@ -37,24 +37,26 @@ def test_relabelling_never_reads_the_true_rewards(method: Method, open_study: Op
     }
     columns: dict[str, Any] = {}
     for name, file in files.items():
-        study = open_study(method, store=name, data=file, expert=expert)
-        rewards = pq.read_table(relabel(study, 0).path("rewards.parquet"))
-        columns[name] = [costs_of(study), *(rewards[column].to_numpy() for column in ("reward", "squashed", "expert"))]
+        experiment = open_experiment(method, store=name, data=file, expert=expert)
+        rewards = pq.read_table(relabel(experiment, 0).path("rewards.parquet"))
+        columns[name] = [costs_of(experiment), *(rewards[column].to_numpy() for column in ("reward", "squashed", "expert"))]
     for name in ("scrambled", "absent"):
         for expected, found in zip(columns["true"], columns[name], strict=True):
             np.testing.assert_array_equal(found, expected)
     assert np.ptp(columns["true"][1]) > 0
-    nothing = load_report(open_study(method, store="absent", data=files["absent"], expert=expert), 0)["rank_correlation"]
+    nothing = load_report(open_experiment(method, store="absent", data=files["absent"], expert=expert), 0)["rank_correlation"]
     assert set(nothing.values()) == {None}
 
 
-def test_costs_are_those_of_the_method_for_a_trajectory(open_study: OpenStudy) -> None:
-    study = open_study()
-    encoder = load_encoder(pretrain(study, [0])[0], torch.device("cpu"))
-    rows = list(study.dataset.rows())[3]
-    agent, expert = (encoder(torch.from_numpy(x)) for x in (study.dataset.observations[rows], study.experts[0].observations))
-    found = costs_of(study)[0, rows]
-    np.testing.assert_array_equal(found, align_pair(agent, expert, study.config.transport).cost)
+def test_costs_are_those_of_the_method_for_a_trajectory(open_experiment: OpenExperiment) -> None:
+    experiment = open_experiment()
+    encoder = load_encoder(pretrain(experiment, [0])[0], torch.device("cpu"))
+    rows = list(experiment.dataset.rows())[3]
+    agent, expert = (
+        encoder(torch.from_numpy(x)) for x in (experiment.dataset.observations[rows], experiment.experts[0].observations)
+    )
+    found = costs_of(experiment)[0, rows]
+    np.testing.assert_array_equal(found, align_pair(agent, expert, experiment.config.transport).cost)
 
     # the same from the paper's formula and another solver
     x, y, k = agent.double().numpy(), expert.double().numpy(), 2
@@ -67,22 +69,22 @@ def test_costs_are_those_of_the_method_for_a_trajectory(open_study: OpenStudy) -
     np.testing.assert_allclose(found, n * (plan * cost).sum(1), rtol=0.02)
 
 
-def test_rewards_are_those_of_the_costs(open_study: OpenStudy) -> None:
-    study = open_study(reward=RewardConfig(alpha=2.0, tau=0.7))
-    costs = costs_of(study)[0]
+def test_rewards_are_those_of_the_costs(open_experiment: OpenExperiment) -> None:
+    experiment = open_experiment(reward=RewardConfig(alpha=2.0, tau=0.7))
+    costs = costs_of(experiment)[0]
     squashed = 2.0 * np.exp(-0.7 * costs / np.median(costs))
-    table = pq.read_table(relabel(study, 0).path("rewards.parquet"))
+    table = pq.read_table(relabel(experiment, 0).path("rewards.parquet"))
     np.testing.assert_allclose(table["squashed"].to_numpy(), squashed, rtol=1e-12)
-    returns = [squashed[rows].sum() for rows in study.dataset.rows()]
-    np.testing.assert_allclose(load_rewards(relabel(study, 0)), squashed * 1000 / (max(returns) - min(returns)), rtol=1e-6)
+    returns = [squashed[rows].sum() for rows in experiment.dataset.rows()]
+    np.testing.assert_allclose(load_rewards(relabel(experiment, 0)), squashed * 1000 / (max(returns) - min(returns)), rtol=1e-6)
     assert table["trajectory"].to_pylist() == [i for i, length in enumerate(LENGTHS) for _ in range(length)]
     assert table["step"].to_pylist() == [step for length in LENGTHS for step in range(length)]
 
 
-def test_the_report_of_ailot(open_study: OpenStudy, hopper: Path) -> None:
-    study = open_study()
-    report = load_report(study, 0)
-    returns, best = study.dataset.returns(), int(study.dataset.returns().argmax())
+def test_the_report_of_ailot(open_experiment: OpenExperiment, hopper: Path) -> None:
+    experiment = open_experiment()
+    report = load_report(experiment, 0)
+    returns, best = experiment.dataset.returns(), int(experiment.dataset.returns().argmax())
     assert report["experts"] == [
         {
             "origin": f"{hopper}, trajectory {best}",
@@ -93,13 +95,13 @@ def test_the_report_of_ailot(open_study: OpenStudy, hopper: Path) -> None:
     assert (report["trajectories"], report["transitions"], report["seed"]) == (12, sum(LENGTHS), 0)
     assert (report["solves"], report["unconverged"], report["short_trajectories"]) == (12, 0, 0)
     assert 0 <= report["marginal_error"]["mean"] <= report["marginal_error"]["worst"] <= 1e-3
-    assert report["cost_scale"] == pytest.approx(np.median(costs_of(study)))
+    assert report["cost_scale"] == pytest.approx(np.median(costs_of(experiment)))
     assert 0 < report["reward"]["min"] < report["reward"]["mean"] < report["reward"]["max"] <= 5.0
     assert 0 <= report["collapse_share"] <= 1 and 0 <= report["saturation_share"] <= 1
     assert report["seconds_per_trajectory"] > 0
 
-    rewards = load_rewards(relabel(study, 0)).astype(np.float64)
-    relabelled = np.array([rewards[rows].sum() for rows in study.dataset.rows()])
+    rewards = load_rewards(relabel(experiment, 0)).astype(np.float64)
+    relabelled = np.array([rewards[rows].sum() for rows in experiment.dataset.rows()])
     correlation = report["rank_correlation"]
     assert correlation["return"] == pytest.approx(spearmanr(relabelled, returns).statistic)
     assert correlation["length_control"] == pytest.approx(spearmanr(LENGTHS, returns).statistic)
@@ -112,8 +114,8 @@ def test_the_report_of_ailot(open_study: OpenStudy, hopper: Path) -> None:
     assert all(0.5 < value <= 1 for value in report["isometry"]["raw"].values())
 
 
-def test_the_reports_of_the_baselines(open_study: OpenStudy) -> None:
-    otr, seabo = load_report(open_study("otr"), 1), load_report(open_study("seabo"), 1)
+def test_the_reports_of_the_baselines(open_experiment: OpenExperiment) -> None:
+    otr, seabo = load_report(open_experiment("otr"), 1), load_report(open_experiment("seabo"), 1)
     assert otr["seed"] is None and seabo["seed"] is None
     assert set(otr["isometry"]) == set(seabo["isometry"]) == {"raw"}
     assert otr["solves"] == 12 and otr["marginal_error"]["worst"] < 2
@@ -121,35 +123,39 @@ def test_the_reports_of_the_baselines(open_study: OpenStudy) -> None:
     assert otr["coherence"] is not None and otr["look_ahead_distance"] is None  # k = 0
 
 
-def test_rewards_that_all_vanish_cannot_be_rescaled(open_study: OpenStudy) -> None:
-    study = open_study(reward=RewardConfig(tau=1e9), expert=None, transport=TransportConfig(space="raw", k=1, epsilon=1.0))
+def test_rewards_that_all_vanish_cannot_be_rescaled(open_experiment: OpenExperiment) -> None:
+    experiment = open_experiment(
+        reward=RewardConfig(tau=1e9), expert=None, transport=TransportConfig(space="raw", k=1, epsilon=1.0)
+    )
     with pytest.raises(ConfigError, match=r"--reward.rescale False, or lower --reward.tau"):
-        relabel(study, 0)
-    assert not list(study.store.root.glob("rewards/*"))
+        relabel(experiment, 0)
+    assert not list(experiment.store.root.glob("rewards/*"))
 
 
 @pytest.mark.parametrize("steps", [70, 5])
 @pytest.mark.parametrize("start", ["cut", "mask", "none"])
 def test_an_expert_may_be_longer_or_shorter_than_every_trajectory(
-    steps: int, start: Any, open_study: OpenStudy, tmp_path: Path
+    steps: int, start: Any, open_experiment: OpenExperiment, tmp_path: Path
 ) -> None:
     expert = write_hdf5(tmp_path / "expert.hdf5", episodes([steps], ["timeout"], seed=7))
-    study = open_study(expert=expert, transport=TransportConfig(start=start))
-    report = load_report(study, 0)
+    experiment = open_experiment(expert=expert, transport=TransportConfig(start=start))
+    report = load_report(experiment, 0)
     assert report["experts"][0]["steps"] == steps
     assert report["unconverged"] == 0
-    costs = costs_of(study)
+    costs = costs_of(experiment)
     assert costs.shape == (1, sum(LENGTHS)) and np.isfinite(costs).all() and (costs >= 0).all() and np.ptp(costs) > 0
 
 
 @pytest.mark.parametrize("method", ["ailot", "otr"])
-def test_of_two_experts_each_trajectory_takes_the_better(method: Method, open_study: OpenStudy, tmp_path: Path) -> None:
+def test_of_two_experts_each_trajectory_takes_the_better(
+    method: Method, open_experiment: OpenExperiment, tmp_path: Path
+) -> None:
     # two clusters of trajectories far apart, and an expert in the middle of each, the later cluster's first
     arrays, experts = episodes(LENGTHS, ENDS), episodes([20, 20], ["timeout", "timeout"], seed=3)
     later = np.arange(sum(LENGTHS)) >= sum(LENGTHS[:7])
     _move(arrays, later)
     _move(experts, np.arange(40) < 20)
-    study = open_study(
+    experiment = open_experiment(
         method,
         data=write_hdf5(tmp_path / "clusters.hdf5", arrays),
         expert=write_hdf5(tmp_path / "experts.hdf5", experts, without=["rewards"]),
@@ -157,47 +163,51 @@ def test_of_two_experts_each_trajectory_takes_the_better(method: Method, open_st
         transport=TransportConfig(space="raw"),
         reward=RewardConfig(tau=0.5, scale="median", alpha=5.0),
     )
-    table = pq.read_table(relabel(study, 0).path("rewards.parquet"))
+    table = pq.read_table(relabel(experiment, 0).path("rewards.parquet"))
     chosen = table["expert"].to_numpy()
     assert chosen.tolist() == [0 if is_later else 1 for is_later in later]
-    costs = costs_of(study)
+    costs = costs_of(experiment)
     assert costs.shape == (2, sum(LENGTHS))
     better = costs[chosen, np.arange(len(chosen))]
     np.testing.assert_allclose(table["squashed"].to_numpy(), 5.0 * np.exp(-0.5 * better / np.median(costs)), rtol=1e-9)
-    assert load_report(study, 0)["solves"] == 24
+    assert load_report(experiment, 0)["solves"] == 24
 
 
-def test_experts_beyond_the_file_are_refused(open_study: OpenStudy) -> None:
+def test_experts_beyond_the_file_are_refused(open_experiment: OpenExperiment) -> None:
     with pytest.raises(DataError, match=r"--experts asks for 13 trajectories .* which has 12"):
-        relabel(open_study(experts=13), 0)
+        relabel(open_experiment(experts=13), 0)
 
 
-def test_a_look_ahead_beyond_the_expert_is_refused_before_any_work(open_study: OpenStudy, calls: Counter[str]) -> None:
-    study = open_study(transport=TransportConfig(k=14))
-    assert len(study.experts[0].observations) == 14
+def test_a_look_ahead_beyond_the_expert_is_refused_before_any_work(
+    open_experiment: OpenExperiment, calls: Counter[str]
+) -> None:
+    experiment = open_experiment(transport=TransportConfig(k=14))
+    assert len(experiment.experts[0].observations) == 14
     with pytest.raises(ConfigError, match=r"--transport.k 14 looks beyond the end of an expert trajectory \(14 steps\)"):
-        relabel(study, 0)
+        relabel(experiment, 0)
     assert not calls
-    relabel(open_study(transport=TransportConfig(k=13)), 0)
+    relabel(open_experiment(transport=TransportConfig(k=13)), 0)
 
 
-def test_a_look_ahead_beyond_every_trajectory_is_refused(open_study: OpenStudy, calls: Counter[str], tmp_path: Path) -> None:
+def test_a_look_ahead_beyond_every_trajectory_is_refused(
+    open_experiment: OpenExperiment, calls: Counter[str], tmp_path: Path
+) -> None:
     expert = write_hdf5(tmp_path / "expert.hdf5", episodes([60], ["timeout"], seed=7))
-    study = open_study(expert=expert, transport=TransportConfig(k=30))
+    experiment = open_experiment(expert=expert, transport=TransportConfig(k=30))
     with pytest.raises(ConfigError, match=r"--transport.k 30 .* the longest trajectory of the dataset \(30 steps\)"):
-        relabel(study, 0)
+        relabel(experiment, 0)
     assert not calls
 
 
-def test_behaviour_cloning_has_nothing_to_relabel(open_study: OpenStudy) -> None:
+def test_behaviour_cloning_has_nothing_to_relabel(open_experiment: OpenExperiment) -> None:
     with pytest.raises(ConfigError, match="--method bc has no rewards"):
-        relabel(open_study("bc"), 0)
+        relabel(open_experiment("bc"), 0)
 
 
-def test_iql_needs_true_rewards(open_study: OpenStudy, tmp_path: Path) -> None:
+def test_iql_needs_true_rewards(open_experiment: OpenExperiment, tmp_path: Path) -> None:
     without = write_hdf5(tmp_path / "none.hdf5", episodes(LENGTHS, ENDS), without=["rewards"])
     with pytest.raises(ConfigError, match=r"--method iql needs true rewards, and .*none.hdf5 has no `rewards`"):
-        relabel(open_study("iql", data=without), 0)
+        relabel(open_experiment("iql", data=without), 0)
 
 
 def _move(arrays: Arrays, rows: NDArray[np.bool_]) -> None:
@@ -206,14 +216,14 @@ def _move(arrays: Arrays, rows: NDArray[np.bool_]) -> None:
         arrays[key][~rows, 1] += 40.0
 
 
-def test_a_part_solved_in_a_batch_is_the_part_solved_one_by_one(open_study: OpenStudy, tmp_path: Path) -> None:
+def test_a_part_solved_in_a_batch_is_the_part_solved_one_by_one(open_experiment: OpenExperiment, tmp_path: Path) -> None:
     # at 2e-5 the slowest problem's costs are still 0.5 % of their mean away from where both come to rest
-    study = open_study("otr", experts=2, transport=TransportConfig(tolerance=1e-6, max_iterations=20_000))
+    experiment = open_experiment("otr", experts=2, transport=TransportConfig(tolerance=1e-6, max_iterations=20_000))
     tables = []
     for batched in (False, True):
         folder = tmp_path / str(batched)
         part_path(folder, 0).parent.mkdir(parents=True)
-        PartSolver(study, None, batched).solve(0, folder)
+        PartSolver(experiment, None, batched).solve(0, folder)
         tables.append(pq.read_table(part_path(folder, 0)).sort_by([("trajectory", "ascending"), ("expert", "ascending")]))
     alone, together = tables
     assert together.column_names == alone.column_names and together.num_rows == 2 * len(LENGTHS)

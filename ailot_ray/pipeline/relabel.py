@@ -12,47 +12,49 @@ from numpy.typing import NDArray
 from ailot_ray.errors import ConfigError
 from ailot_ray.method.diagnostics import collapse_and_saturation, look_ahead_distance, relabel_correlations, time_isometry
 from ailot_ray.method.reward import Rewards, rescale, rewards_from_costs
-from ailot_ray.stages.align import SOLVES, Features, align, load_costs
-from ailot_ray.stages.pretrain import load_encoder, pretrain, untrained_encoder
-from ailot_ray.stages.signs import HORIZONS, failure_signs
-from ailot_ray.stages.study import Study
+from ailot_ray.pipeline.align import SOLVES, Features, align, load_costs
+from ailot_ray.pipeline.experiment import Experiment
+from ailot_ray.pipeline.pretrain import load_encoder, pretrain, untrained_encoder
+from ailot_ray.pipeline.warnings import HORIZONS, relabel_warnings
 from ailot_ray.store import RUN, Artefact, read_json, write_json, write_parquet
 
 REWARDS, REPORT = "rewards.parquet", "report.json"
 
 
-def relabel(study: Study, seed: int) -> Artefact:
-    """The rewards of the study's method for one seed's intents. The true rewards are read for the report alone.
+def relabel(experiment: Experiment, seed: int) -> Artefact:
+    """The rewards of the experiment's method for one seed's intents. The true rewards are read for the report alone.
 
     For `iql` these are the dataset's own rewards, rescaled by the domain's rule; behaviour cloning has none and may not ask.
     """
-    if study.config.method == "bc":
+    if experiment.config.method == "bc":
         raise ConfigError("--method bc has no rewards to relabel: choose ailot, otr or seabo")
-    alignment = align(study, seed) if study.aligned else None
+    alignment = align(experiment, seed) if experiment.aligned else None
 
     def build(folder: Path) -> None:
         if alignment is None:
-            _write_rewards(study, folder, true_rewards(study), None)
+            _write_rewards(experiment, folder, true_rewards(experiment), None)
             return
-        costs = load_costs(alignment, len(study.dataset))
-        rewards = rewards_from_costs(costs, study.dataset.offsets, study.config.reward)
-        _write_rewards(study, folder, rewards.final, rewards)
-        write_json(folder / REPORT, _report(study, seed, alignment, rewards))
+        costs = load_costs(alignment, len(experiment.dataset))
+        rewards = rewards_from_costs(costs, experiment.dataset.offsets, experiment.config.reward)
+        _write_rewards(experiment, folder, rewards.final, rewards)
+        write_json(folder / REPORT, _report(experiment, seed, alignment, rewards))
 
-    return study.store.produce("rewards", study.task.name, study.rewards_key(alignment.digest if alignment else None), build)
+    return experiment.store.produce(
+        "rewards", experiment.task.name, experiment.rewards_key(alignment.digest if alignment else None), build
+    )
 
 
-def true_rewards(study: Study) -> NDArray[np.float32]:
+def true_rewards(experiment: Experiment) -> NDArray[np.float32]:
     """The dataset's own rewards under the domain's rescaling. Raises ConfigError where the file has none."""
-    if study.dataset.rewards is None:
+    if experiment.dataset.rewards is None:
         raise ConfigError(
-            f"--method iql needs true rewards, and {study.dataset.source} has no `rewards`: choose another method"
+            f"--method iql needs true rewards, and {experiment.dataset.source} has no `rewards`: choose another method"
         )
-    return rescale(study.dataset.rewards, study.dataset.offsets, study.config.reward)
+    return rescale(experiment.dataset.rewards, experiment.dataset.offsets, experiment.config.reward)
 
 
-def _write_rewards(study: Study, folder: Path, final: NDArray[np.float32], rewards: Rewards | None) -> None:
-    lengths = study.dataset.lengths
+def _write_rewards(experiment: Experiment, folder: Path, final: NDArray[np.float32], rewards: Rewards | None) -> None:
+    lengths = experiment.dataset.lengths
     columns = {
         "trajectory": np.repeat(np.arange(len(lengths), dtype=np.int32), lengths),
         "step": np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
@@ -70,38 +72,38 @@ def load_rewards(artefact: Artefact) -> NDArray[np.float32]:
     return rewards
 
 
-def load_shares(study: Study, seed: int) -> NDArray[np.float64]:
-    """exp(−τ·c/s) of a study that has been relabelled, (N,): its rewards before the domain's rescaling, as shares of α."""
-    squashed = pq.read_table(relabel(study, seed).path(REWARDS), columns=["squashed"])["squashed"].to_numpy()
-    return np.asarray(squashed / study.config.reward.alpha, np.float64)
+def load_shares(experiment: Experiment, seed: int) -> NDArray[np.float64]:
+    """exp(−τ·c/s) of an experiment that has been relabelled, (N,): its rewards before the domain's rescaling, as shares of α."""
+    squashed = pq.read_table(relabel(experiment, seed).path(REWARDS), columns=["squashed"])["squashed"].to_numpy()
+    return np.asarray(squashed / experiment.config.reward.alpha, np.float64)
 
 
-def load_report(study: Study, seed: int) -> dict[str, Any]:
-    """The relabel report of a study that has been relabelled, with the time that its alignment took."""
-    report: dict[str, Any] = read_json(relabel(study, seed).path(REPORT))
-    run = align(study, seed).path(RUN)
+def load_report(experiment: Experiment, seed: int) -> dict[str, Any]:
+    """The relabel report of an experiment that has been relabelled, with the time that its alignment took."""
+    report: dict[str, Any] = read_json(relabel(experiment, seed).path(REPORT))
+    run = align(experiment, seed).path(RUN)
     seconds = read_json(run)["seconds"] if run.exists() else None
     # what the key does not hold is told, not kept: the same rewards may serve another method or path
-    report["data"] = {"source": study.dataset.source, "digest": study.dataset.digest}
-    for told, expert in zip(report["experts"], study.experts, strict=True):
+    report["data"] = {"source": experiment.dataset.source, "digest": experiment.dataset.digest}
+    for told, expert in zip(report["experts"], experiment.experts, strict=True):
         told["origin"] = expert.origin
-    report |= {"method": study.config.method, "seed": seed if study.uses_intents else None}
-    report["seconds_per_trajectory"] = seconds / study.dataset.trajectories if seconds is not None else None
+    report |= {"method": experiment.config.method, "seed": seed if experiment.uses_intents else None}
+    report["seconds_per_trajectory"] = seconds / experiment.dataset.trajectories if seconds is not None else None
     return report
 
 
-def _report(study: Study, seed: int, alignment: Artefact, rewards: Rewards) -> dict[str, Any]:
-    dataset, config = study.dataset, study.config
+def _report(experiment: Experiment, seed: int, alignment: Artefact, rewards: Rewards) -> dict[str, Any]:
+    dataset, config = experiment.dataset, experiment.config
     assert config.reward.alpha is not None
     solves = pq.read_table(alignment.path(SOLVES)) if alignment.path(SOLVES).exists() else None
     errors = solves["error"].to_numpy() if solves else np.zeros(0)
     collapsed, saturated = collapse_and_saturation(rewards.squashed, config.reward.alpha)
     nothing = {"return": None, "mean_reward_per_step": None, "length_control": None}
     report = {
-        "task": study.task.name,
+        "task": experiment.task.name,
         "trajectories": dataset.trajectories,
         "transitions": len(dataset),
-        "experts": [{"true_return": expert.true_return, "steps": len(expert.observations)} for expert in study.experts],
+        "experts": [{"true_return": expert.true_return, "steps": len(expert.observations)} for expert in experiment.experts],
         "rank_correlation": nothing
         if dataset.rewards is None
         else relabel_correlations(rewards.squashed, dataset.rewards, dataset.offsets),
@@ -113,10 +115,10 @@ def _report(study: Study, seed: int, alignment: Artefact, rewards: Rewards) -> d
         "cost_scale": rewards.scale,
         "reward": {name: float(getattr(rewards.squashed, name)()) for name in ("min", "mean", "max")},
         "coherence": _coherence(solves, rewards.chosen, dataset.lengths),
-        **_of_spaces(study, seed),
+        **_of_spaces(experiment, seed),
         "short_trajectories": int((dataset.lengths <= (config.transport.k or 0)).sum()),
     }
-    return report | {"warnings": failure_signs(config, study.uses_intents, report)}
+    return report | {"warnings": relabel_warnings(config, experiment.uses_intents, report)}
 
 
 def _coherence(
@@ -135,23 +137,23 @@ def _coherence(
     return found
 
 
-def _of_spaces(study: Study, seed: int) -> dict[str, Any]:
+def _of_spaces(experiment: Experiment, seed: int) -> dict[str, Any]:
     """Time-isometry of raw states and, where intents are compared, of theirs and of an untrained encoder's; and how far away a
     state k steps ahead is in the compared space."""
-    dataset, states = study.dataset, torch.from_numpy(study.dataset.observations)
+    dataset, states = experiment.dataset, torch.from_numpy(experiment.dataset.observations)
     spaces = {"raw": dataset.observations}
     compared = dataset.observations
-    if study.uses_intents:
-        spaces["untrained"] = untrained_encoder(study, seed)(states).cpu().numpy()
-        spaces["intent"] = load_encoder(pretrain(study, [seed])[0], study.device)(states).cpu().numpy()
+    if experiment.uses_intents:
+        spaces["untrained"] = untrained_encoder(experiment, seed)(states).cpu().numpy()
+        spaces["intent"] = load_encoder(pretrain(experiment, [seed])[0], experiment.device)(states).cpu().numpy()
         compared = spaces["intent"]
-    elif study.config.transport.space == "standardised":
-        compared = Features(study, None).space(dataset.observations).cpu().numpy()
+    elif experiment.config.transport.space == "standardised":
+        compared = Features(experiment, None).space(dataset.observations).cpu().numpy()
     isometry = {
         name: {
             str(horizon): time_isometry(features, dataset.offsets, horizon, np.random.default_rng(0)) for horizon in HORIZONS
         }
         for name, features in spaces.items()
     }
-    ahead = look_ahead_distance(compared, dataset.offsets, study.config.transport.k or 0, np.random.default_rng(0))
+    ahead = look_ahead_distance(compared, dataset.offsets, experiment.config.transport.k or 0, np.random.default_rng(0))
     return {"isometry": isometry, "look_ahead_distance": ahead}

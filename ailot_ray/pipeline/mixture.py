@@ -23,8 +23,8 @@ from ailot_ray.envs import Policy
 from ailot_ray.errors import ConfigError, DataError
 from ailot_ray.files import sha256_of
 from ailot_ray.method.iql import DeterministicPolicy
-from ailot_ray.stages.fit import load_tensors
-from ailot_ray.stages.learn import snapshot_name
+from ailot_ray.pipeline.fit import load_tensors
+from ailot_ray.pipeline.train import snapshot_name
 from ailot_ray.store import open_artefact
 from ailot_ray.tasks import Task
 

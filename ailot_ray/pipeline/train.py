@@ -1,4 +1,4 @@
-"""learn ─► policies: IQL, or behaviour cloning, of each seed, with snapshots on the way."""
+"""train ─► policies: IQL, or behaviour cloning, of each seed, with snapshots on the way."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ailot_ray.method.iql import IQL, BehaviourCloning, Transitions
-from ailot_ray.stages.fit import Curve, fit_members, save_tensors
-from ailot_ray.stages.relabel import load_rewards, relabel
-from ailot_ray.stages.study import Study
+from ailot_ray.pipeline.experiment import Experiment
+from ailot_ray.pipeline.fit import Curve, fit_members, save_tensors
+from ailot_ray.pipeline.relabel import load_rewards, relabel
 from ailot_ray.store import Artefact, Key, write_json
 
 CURVE = "curve.json"
@@ -34,20 +34,20 @@ OnSnapshot = Callable[[Sequence[int], int, Sequence[Path]], None]
 """Told of the seeds that train together, the step, and the snapshot file of each of them."""
 
 
-def learn(study: Study, seeds: Sequence[int], on_snapshot: OnSnapshot | None = None) -> list[Artefact]:
+def train(experiment: Experiment, seeds: Sequence[int], on_snapshot: OnSnapshot | None = None) -> list[Artefact]:
     """Train the policies of `seeds`, or read back those that exist; makes the rewards they need first.
 
     `on_snapshot` is called after each snapshot; in a resumed training not again for those of before, but perhaps for the last.
     """
-    cloning = study.config.method == "bc"
-    rewards = {} if cloning else {seed: relabel(study, seed) for seed in seeds}
-    keys: dict[int, Key] = {seed: study.policy_key(None if cloning else rewards[seed].digest, seed) for seed in seeds}
-    config = study.config.iql
+    cloning = experiment.config.method == "bc"
+    rewards = {} if cloning else {seed: relabel(experiment, seed) for seed in seeds}
+    keys: dict[int, Key] = {seed: experiment.policy_key(None if cloning else rewards[seed].digest, seed) for seed in seeds}
+    config = experiment.config.iql
     steps = snapshot_steps(config.steps, config.snapshots)
 
-    def train(missing: Sequence[int], folders: list[Path]) -> None:
+    def fit(missing: Sequence[int], folders: list[Path]) -> None:
         stacked = None if cloning else np.stack([load_rewards(rewards[seed]) for seed in missing])
-        data = transitions(study, stacked)
+        data = transitions(experiment, stacked)
         learner = BehaviourCloning(data, missing, config) if cloning else IQL(data, missing, config)
 
         def keep(step: int) -> None:
@@ -56,13 +56,13 @@ def learn(study: Study, seeds: Sequence[int], on_snapshot: OnSnapshot | None = N
             if on_snapshot:
                 on_snapshot(missing, step, [folder / snapshot_name(step) for folder in folders])
 
-        label = f"{study.config.method} {study.task.name} seeds {list(missing)}"
+        label = f"{experiment.config.method} {experiment.task.name} seeds {list(missing)}"
         curves = fit_members(learner, config.steps, folders, label, steps, keep)
         for seed, folder, curve in zip(missing, folders, curves, strict=True):
             write_json(folder / CURVE, curve)
             _warn_of_few(label, seed, curve)
 
-    return study.produce_members("policies", keys, train)
+    return experiment.produce_members("policies", keys, fit)
 
 
 def _warn_of_few(label: str, seed: int, curve: Curve) -> None:
@@ -78,13 +78,13 @@ def _warn_of_few(label: str, seed: int, curve: Curve) -> None:
         )
 
 
-def transitions(study: Study, rewards: np.ndarray | None) -> Transitions:
-    """The dataset on the study's device with the rewards of M members, (M, N), or none."""
-    dataset = study.dataset
+def transitions(experiment: Experiment, rewards: np.ndarray | None) -> Transitions:
+    """The dataset on the experiment's device with the rewards of M members, (M, N), or none."""
+    dataset = experiment.dataset
 
     def there(array: np.ndarray) -> Tensor:
         # writeable, so copied where it is a view of a file's bytes
-        return torch.from_numpy(np.require(array, np.float32, ("C", "W"))).to(study.device)
+        return torch.from_numpy(np.require(array, np.float32, ("C", "W"))).to(experiment.device)
 
     return Transitions(
         observations=there(dataset.observations),

@@ -21,10 +21,10 @@ from ailot_ray.data.trajectories import Expert
 from ailot_ray.errors import ConfigError
 from ailot_ray.method.neighbours import nearest_distances
 from ailot_ray.method.transport import align as align_pair
-from ailot_ray.stages.align import Features
-from ailot_ray.stages.pretrain import pretrain, standardisation
-from ailot_ray.stages.relabel import REPORT, REWARDS, relabel
-from ailot_ray.stages.study import Study
+from ailot_ray.pipeline.align import Features
+from ailot_ray.pipeline.experiment import Experiment
+from ailot_ray.pipeline.pretrain import pretrain, standardisation
+from ailot_ray.pipeline.relabel import REPORT, REWARDS, relabel
 from ailot_ray.store import Artefact, read_json, write_json, write_parquet
 
 PORTRAIT = "portrait.json"
@@ -38,40 +38,40 @@ PLACES = 6000
 """States drawn over a maze."""
 
 
-def portrait(study: Study, seed: int) -> Artefact:
+def portrait(experiment: Experiment, seed: int) -> Artefact:
     """Draw the relabelling of one seed's intents, or read the portrait back. Relabels first where that is not done.
 
     Raises ConfigError for a method without rewards of its own.
     """
-    if not study.aligned:
+    if not experiment.aligned:
         raise ConfigError(
-            f"--method {study.config.method} aligns nothing, so there is nothing to draw: choose ailot, otr or seabo"
+            f"--method {experiment.config.method} aligns nothing, so there is nothing to draw: choose ailot, otr or seabo"
         )
-    rewards = relabel(study, seed)
-    intents = pretrain(study, [seed])[0] if study.uses_intents else None
+    rewards = relabel(experiment, seed)
+    intents = pretrain(experiment, [seed])[0] if experiment.uses_intents else None
 
     def build(folder: Path) -> None:
-        features = Features(study, intents)
-        artist = _Artist(study, features, float(read_json(rewards.path(REPORT))["cost_scale"]))
+        features = Features(experiment, intents)
+        artist = _Artist(experiment, features, float(read_json(rewards.path(REPORT))["cost_scale"]))
         table = pq.read_table(rewards.path(REWARDS), columns=["expert", "squashed"])
         squashed, chosen = table["squashed"].to_numpy(), table["expert"].to_numpy()
         artist.draw(folder, squashed, chosen)
 
     key = {"format": FORMAT, "rewards": rewards.digest}
-    return study.store.produce("portraits", study.task.name, key, build)
+    return experiment.store.produce("portraits", experiment.task.name, key, build)
 
 
 class _Artist:
     """Draws one relabelling; `scale` is s of α·exp(−τ·cost/s)."""
 
-    def __init__(self, study: Study, features: Features, scale: float) -> None:
-        self.study, self.features, self.scale = study, features, scale
-        self.maze = study.task.domain == "antmaze"
+    def __init__(self, experiment: Experiment, features: Features, scale: float) -> None:
+        self.experiment, self.features, self.scale = experiment, features, scale
+        self.maze = experiment.task.domain == "antmaze"
         self.couplings: list[pa.Table] = []
 
     def draw(self, folder: Path, squashed: NDArray[np.float64], chosen: NDArray[np.int16]) -> None:
         """Write the portrait's files. squashed, chosen: (N,), the rewards before rescaling and the expert behind each."""
-        dataset, expert = self.study.dataset, self.study.experts[0]
+        dataset, expert = self.experiment.dataset, self.experiment.experts[0]
         rows = list(dataset.rows())
         returns = np.add.reduceat(squashed, dataset.offsets[:-1]) if dataset.rewards is None else dataset.returns()
         others = [i for i, row in enumerate(rows) if not _same(dataset.observations[row], expert)]
@@ -90,7 +90,7 @@ class _Artist:
         for (_, i), line in zip(ends, about[1:], strict=True):
             line["trajectory"] = i
         ranked_by = "relabelled return" if dataset.rewards is None else "true return"
-        write_json(folder / PORTRAIT, {"lines": about, "by": ranked_by, "environment": self.study.task.environment})
+        write_json(folder / PORTRAIT, {"lines": about, "by": ranked_by, "environment": self.experiment.task.environment})
         write_parquet(folder / "steps.parquet", steps)
         if self.couplings:
             write_parquet(folder / "coupling.parquet", pa.concat_tables(self.couplings))
@@ -103,7 +103,7 @@ class _Artist:
     def _line(self, name: str, states: NDArray[np.float32], successors: NDArray[np.float32], expert: int) -> pa.Table:
         """The costs and rewards along one trajectory against the expert that the dataset's rewards have taken for it."""
         cost = self._cost(name, states, successors, max(expert, 0))
-        config = self.study.config.reward
+        config = self.experiment.config.reward
         assert config.alpha is not None and config.tau is not None
         reward = config.alpha * np.exp(-config.tau * cost / (self.scale if self.scale > 0 else 1.0))
         columns: dict[str, Any] = {
@@ -119,7 +119,7 @@ class _Artist:
     def _cost(
         self, name: str, states: NDArray[np.float32], successors: NDArray[np.float32], expert: int
     ) -> NDArray[np.float64]:
-        transport, experts = self.study.config.transport, self.study.experts
+        transport, experts = self.experiment.config.transport, self.experiment.experts
         if transport.solver == "nearest":
             pairs = [self.features.pairs(one.observations, one.next_observations) for one in experts]
             return nearest_distances(self.features.pairs(states, successors), pairs)
@@ -129,10 +129,10 @@ class _Artist:
 
     def _isometry(self) -> pa.Table:
         """Quartiles of the distances between states of one trajectory that lie `horizon` steps apart, by space."""
-        dataset = self.study.dataset
+        dataset = self.experiment.dataset
         mean, std = standardisation(torch.from_numpy(dataset.observations))
         spaces: dict[str, Any] = {"standardised states": lambda states: (torch.from_numpy(states) - mean) / std}
-        if self.study.uses_intents:
+        if self.experiment.uses_intents:
             spaces["intents"] = self.features.space
         last = np.repeat(dataset.offsets[1:] - 1, dataset.lengths)
         generator = np.random.default_rng(0)

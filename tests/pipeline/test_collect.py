@@ -19,13 +19,13 @@ from ailot_ray.envs import make_env
 from ailot_ray.envs.custom import describe_environment
 from ailot_ray.errors import ConfigError, DataError, StoreError
 from ailot_ray.files import sha256_of
-from ailot_ray.stages import collect as collecting
-from ailot_ray.stages import learn, load_policy
-from ailot_ray.stages.collect import Collection, collect_dataset
-from ailot_ray.stages.mixture import Member, load_actors, parse_member
+from ailot_ray.pipeline import collect as collecting
+from ailot_ray.pipeline import load_policy, train
+from ailot_ray.pipeline.collect import Collection, collect_dataset
+from ailot_ray.pipeline.mixture import Member, load_actors, parse_member
 from ailot_ray.tasks import Task, get_task
 
-from .conftest import OpenStudy
+from .conftest import OpenExperiment
 
 PENDULUM = describe_environment("Pendulum-v1", horizon=20)
 HOPPER = get_task("hopper-builtin")
@@ -166,8 +166,8 @@ def test_models_of_stable_baselines(algorithm: Any, model: Callable[..., Path]) 
     assert actor.digest == sha256_of(path)
 
 
-def test_our_own_policies(open_study: OpenStudy, tmp_path: Path) -> None:
-    policies = learn(open_study(method="bc"), [0])[0]
+def test_our_own_policies(open_experiment: OpenExperiment, tmp_path: Path) -> None:
+    policies = train(open_experiment(method="bc"), [0])[0]
     states = np.random.default_rng(0).normal(size=(5, 11)).astype(np.float32)
     for step, text in ((8, f"{policies.folder}"), (4, f"{policies.folder},step=4")):
         actor = load_actors([parse_member(text)], HOPPER)[0]

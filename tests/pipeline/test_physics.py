@@ -12,7 +12,7 @@ from ailot_ray.config import Config
 from ailot_ray.data import load_dataset
 from ailot_ray.envs import make_env
 from ailot_ray.errors import DataError
-from ailot_ray.stages.physics import FITS, PhysicsReport, check_physics, format_physics
+from ailot_ray.pipeline.physics import FITS, PhysicsReport, check_physics, format_physics
 from ailot_ray.tasks import get_task
 
 Change = Callable[[Any], None]

@@ -10,7 +10,7 @@ import pytest
 from data.synthetic import episodes, write_hdf5
 
 from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig, Method
-from ailot_ray.stages import Study
+from ailot_ray.pipeline import Experiment
 from ailot_ray.store import Store
 
 LENGTHS = (8, 30, 12, 25, 9, 18, 22, 15, 27, 11, 20, 14)
@@ -21,13 +21,13 @@ TINY: dict[str, Any] = {
     "evaluation": EvaluationConfig(episodes=3, curve_episodes=1),
 }
 _COUNTED = {
-    "ailot_ray.stages.fit": ("fit",),
-    "ailot_ray.stages.align": ("align_pair", "nearest_distances"),
-    "ailot_ray.stages.relabel": ("rewards_from_costs",),
-    "ailot_ray.stages.evaluate": ("roll_out",),
+    "ailot_ray.pipeline.fit": ("fit",),
+    "ailot_ray.pipeline.align": ("align_pair", "nearest_distances"),
+    "ailot_ray.pipeline.relabel": ("rewards_from_costs",),
+    "ailot_ray.pipeline.evaluate": ("roll_out",),
 }
 
-OpenStudy = Callable[..., Study]
+OpenExperiment = Callable[..., Experiment]
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def hopper(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_study(hopper: Path, tmp_path: Path) -> OpenStudy:
-    """Open a study of `hopper`, or of `data`, in the named store; other arguments are fields of Config."""
+def open_experiment(hopper: Path, tmp_path: Path) -> OpenExperiment:
+    """Open an experiment of `hopper`, or of `data`, in the named store; other arguments are fields of Config."""
 
-    def opened(method: Method = "ailot", store: str = "store", data: Path = hopper, **fields: Any) -> Study:
+    def opened(method: Method = "ailot", store: str = "store", data: Path = hopper, **fields: Any) -> Experiment:
         config = Config(task="hopper-medium-v2", data=data, method=method, device="cpu", **(TINY | fields))
-        return Study.open(config, Store(tmp_path / store))
+        return Experiment.open(config, Store(tmp_path / store))
 
     return opened
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ailot_ray import progress
 from ailot_ray.errors import AilotError
-from ailot_ray.stages import fit as module
-from ailot_ray.stages.fit import DivergenceError, fit, fit_members, load_tensors, save_tensors
+from ailot_ray.pipeline import fit as module
+from ailot_ray.pipeline.fit import DivergenceError, fit, fit_members, load_tensors, save_tensors
 from ailot_ray.store import CHECKPOINTS
 
 TOTAL, SNAPSHOTS = 60, (10, 31, 60)

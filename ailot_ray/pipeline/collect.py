@@ -18,9 +18,9 @@ from ailot_ray.envs.recording import Columns, record_episode
 from ailot_ray.envs.rollout import episode_seed
 from ailot_ray.errors import DataError
 from ailot_ray.files import replacing
+from ailot_ray.pipeline.mixture import Actor, Member, load_actors
 from ailot_ray.progress import progress_bar
 from ailot_ray.runtime import set_up_torch
-from ailot_ray.stages.mixture import Actor, Member, load_actors
 from ailot_ray.store import write_json
 from ailot_ray.tasks import Task
 

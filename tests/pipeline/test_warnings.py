@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ailot_ray.config import Config, ICVFConfig, RewardConfig, TransportConfig
 from ailot_ray.defaults import resolve
-from ailot_ray.stages import load_report
-from ailot_ray.stages.signs import failure_signs
+from ailot_ray.pipeline import load_report
+from ailot_ray.pipeline.warnings import relabel_warnings
 
-from .conftest import ENDS, LENGTHS, TINY, OpenStudy
+from .conftest import ENDS, LENGTHS, TINY, OpenExperiment
 
 RAW = TransportConfig(space="raw")
 PLANTED: dict[str, tuple[dict[str, Any], str]] = {
@@ -38,8 +38,8 @@ PLANTED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def warnings(open_study: OpenStudy, **fields: Any) -> list[str]:
-    found = load_report(open_study(**fields), 0)["warnings"]
+def warnings(open_experiment: OpenExperiment, **fields: Any) -> list[str]:
+    found = load_report(open_experiment(**fields), 0)["warnings"]
     assert isinstance(found, list)
     return found
 
@@ -49,9 +49,9 @@ def one(found: list[str], pattern: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_failure_is_warned_of(name: str, open_study: OpenStudy) -> None:
+def test_a_planted_failure_is_warned_of(name: str, open_experiment: OpenExperiment) -> None:
     changes, pattern = PLANTED[name]
-    one(warnings(open_study, **changes), pattern)
+    one(warnings(open_experiment, **changes), pattern)
 
 
 def drifting() -> Arrays:
@@ -69,43 +69,43 @@ def shown(paths: list[NDArray[np.floating]], direction: NDArray[np.float64], noi
     return arrays
 
 
-def test_sound_rewards_bring_no_warning(open_study: OpenStudy, tmp_path: Path) -> None:
+def test_sound_rewards_bring_no_warning(open_experiment: OpenExperiment, tmp_path: Path) -> None:
     data = write_hdf5(tmp_path / "drifting.hdf5", drifting())
-    assert warnings(open_study, data=data, transport=TransportConfig(space="standardised", start="none")) == []
+    assert warnings(open_experiment, data=data, transport=TransportConfig(space="standardised", start="none")) == []
 
 
-def test_a_look_ahead_of_0_that_cannot_tell_there_from_back(open_study: OpenStudy, tmp_path: Path) -> None:
+def test_a_look_ahead_of_0_that_cannot_tell_there_from_back(open_experiment: OpenExperiment, tmp_path: Path) -> None:
     """Every trajectory goes to a place and back through the same states: only a look-ahead knows which way it is going."""
     paths: list[NDArray[np.floating]]
     paths = [np.concatenate([np.arange(n), [n], np.arange(n)[::-1]])[:, None] / n for n in [length // 2 for length in LENGTHS]]
     paths = [path if len(path) == length + 1 else np.r_[path, path[-1:]] for path, length in zip(paths, LENGTHS, strict=True)]
     data = write_hdf5(tmp_path / "there.hdf5", shown(paths, np.ones(11), noise=0.0))
     pattern = r"order of time .*: look ahead, with --transport.k 2 in place of 0"
-    one(warnings(open_study, data=data, transport=TransportConfig(space="raw", k=0, start="none")), pattern)
-    found = warnings(open_study, data=data, transport=TransportConfig(space="raw", k=2, start="none"))
+    one(warnings(open_experiment, data=data, transport=TransportConfig(space="raw", k=0, start="none")), pattern)
+    found = warnings(open_experiment, data=data, transport=TransportConfig(space="raw", k=2, start="none"))
     assert not any("order of time" in warning for warning in found), found
 
 
-def test_a_look_ahead_beyond_what_a_trajectory_remembers(open_study: OpenStudy, tmp_path: Path) -> None:
+def test_a_look_ahead_beyond_what_a_trajectory_remembers(open_experiment: OpenExperiment, tmp_path: Path) -> None:
     """States that swing with a period of 12 steps: half a swing ahead is further away than any other state."""
     swings = [np.sin(np.arange(length + 1) * np.pi / 6)[:, None] for length in LENGTHS]
     data = write_hdf5(tmp_path / "swings.hdf5", shown(swings, np.ones(11), noise=0.01))
     one(
-        warnings(open_study, data=data, transport=TransportConfig(space="raw", k=6)),
+        warnings(open_experiment, data=data, transport=TransportConfig(space="raw", k=6)),
         r"6 steps ahead .*: lower --transport.k \(6\)$",
     )
-    found = warnings(open_study, data=data, transport=TransportConfig(space="raw", k=1))
+    found = warnings(open_experiment, data=data, transport=TransportConfig(space="raw", k=1))
     assert not any("steps ahead" in warning for warning in found), found
 
 
-def test_an_expert_that_moves_as_nothing_in_the_data_does(open_study: OpenStudy, tmp_path: Path) -> None:
+def test_an_expert_that_moves_as_nothing_in_the_data_does(open_experiment: OpenExperiment, tmp_path: Path) -> None:
     data = write_hdf5(tmp_path / "drifting.hdf5", drifting())
     still: list[NDArray[np.floating]] = [np.zeros((length + 1, 1)) for length in LENGTHS]
     stranger = write_hdf5(tmp_path / "stranger.hdf5", shown(still, np.ones(11), noise=0.02))
     compared: dict[str, Any] = {"data": data, "transport": TransportConfig(space="standardised", start="none")}
-    assert not any("order of time" in warning for warning in warnings(open_study, **compared))
+    assert not any("order of time" in warning for warning in warnings(open_experiment, **compared))
     pattern = r"order of time .*, or take an expert whose motion the data have \(--expert\)"
-    one(warnings(open_study, **compared, expert=stranger), pattern)
+    one(warnings(open_experiment, **compared, expert=stranger), pattern)
 
 
 def report(**changes: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def report(**changes: Any) -> dict[str, Any]:
 
 def signs(**changes: Any) -> list[str]:
     config = resolve(Config(task="hopper-medium-v2", **TINY))
-    return failure_signs(config, uses_intents=True, report=report(**changes))
+    return relabel_warnings(config, uses_intents=True, report=report(**changes))
 
 
 def intents(value: float | None) -> dict[str, dict[str, float | None]]:

@@ -20,14 +20,14 @@ from ailot_ray.__main__ import main
 from ailot_ray.errors import StoreError
 from ailot_ray.files import sha256_of
 from ailot_ray.method.iql import IQL
-from ailot_ray.stages import Study, align, evaluate, fit, learn, relabel
+from ailot_ray.pipeline import Experiment, align, evaluate, fit, relabel, train
 from ailot_ray.store import MANIFEST, RUN, Artefact
 
-from .conftest import TINY, OpenStudy
+from .conftest import TINY, OpenExperiment
 
 DRIVER = """
 import sys
-import ailot_ray.stages.fit as fit
+import ailot_ray.pipeline.fit as fit
 from ailot_ray import store
 from ailot_ray.__main__ import main
 from ailot_ray.errors import StoreError
@@ -50,7 +50,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 2 steps, a checkpoint after each, parts of 5 trajectories."""
     monkeypatch.setattr(fit, "CHUNK", 2)
     monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(sys.modules["ailot_ray.stages.align"], "SHARD", 5)
+    monkeypatch.setattr(sys.modules["ailot_ray.pipeline.align"], "SHARD", 5)
 
 
 def test_a_killed_command_goes_on_where_it_was(hopper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,13 +102,15 @@ def _counted(update: Any, taken: Counter[str]) -> Any:
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_killed_before_any_write_it_ends_in_the_same_bytes(open_study: OpenStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_before_any_write_it_ends_in_the_same_bytes(
+    open_experiment: OpenExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every file and every folder gets its name by Path.replace: die at the first of them, at the second, and so on."""
 
-    def trial(name: str) -> Study:
-        study = open_study(store=name, evaluation=replace(TINY["evaluation"], episodes=1, curve_episodes=0))
-        evaluate(study, 0)
-        return study
+    def trial(name: str) -> Experiment:
+        experiment = open_experiment(store=name, evaluation=replace(TINY["evaluation"], episodes=1, curve_episodes=0))
+        evaluate(experiment, 0)
+        return experiment
 
     expected = checksums(trial("undisturbed").store.root)
     assert len([name for name in expected if name.endswith(MANIFEST)]) == 5
@@ -121,7 +123,7 @@ def test_killed_before_any_write_it_ends_in_the_same_bytes(open_study: OpenStudy
                 break
             except Killed:
                 pass
-        root = open_study(store=f"killed-{last}").store.root
+        root = open_experiment(store=f"killed-{last}").store.root
         complete = {manifest.parent for manifest in root.glob(f"[a-z]*/*/{MANIFEST}")}  # what is being made is in .work
         assert set(root.glob("[a-z]*/*")) == complete, "a folder without a manifest"
         kinds_at_death.add(len(complete))
@@ -147,11 +149,11 @@ def _die_at(patched: pytest.MonkeyPatch, last: int) -> None:
 
 @pytest.mark.usefixtures("small_chunks")
 def test_an_alignment_keeps_the_parts_it_has(
-    open_study: OpenStudy, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+    open_experiment: OpenExperiment, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = align(open_study("otr", store="undisturbed"), 0)
+    whole = align(open_experiment("otr", store="undisturbed"), 0)
     assert calls["align_pair"] == 12
-    module = sys.modules["ailot_ray.stages.align"]
+    module = sys.modules["ailot_ray.pipeline.align"]
     solve, solved = module.align_pair, itertools.count(1)
 
     def dying(*arguments: Any) -> Any:
@@ -159,21 +161,21 @@ def test_an_alignment_keeps_the_parts_it_has(
             raise Killed
         return solve(*arguments)
 
-    study = open_study("otr")
+    experiment = open_experiment("otr")
     with monkeypatch.context() as patched:
         patched.setattr(module, "align_pair", dying)
         with pytest.raises(Killed):
-            align(study, 0)
-    assert not list(study.store.root.glob("alignment/*"))
+            align(experiment, 0)
+    assert not list(experiment.store.root.glob("alignment/*"))
     calls.clear()
-    resumed = align(study, 0)
+    resumed = align(experiment, 0)
     assert calls["align_pair"] == 7, "the part of five trajectories that was there is solved again"
     assert checksums(resumed.folder) == checksums(whole.folder)
 
 
 @pytest.mark.usefixtures("small_chunks")
 def test_where_the_disk_is_full_at_the_end_the_training_is_not_lost(
-    open_study: OpenStudy, monkeypatch: pytest.MonkeyPatch
+    open_experiment: OpenExperiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_json = store.write_json
 
@@ -184,26 +186,26 @@ def test_where_the_disk_is_full_at_the_end_the_training_is_not_lost(
 
     taken: Counter[str] = Counter()
     monkeypatch.setattr(IQL, "update", _counted(IQL.update, taken))
-    study = open_study("iql")
-    relabel(study, 0)
+    experiment = open_experiment("iql")
+    relabel(experiment, 0)
     with monkeypatch.context() as patched, pytest.raises(StoreError):
         patched.setattr(store, "write_json", full)
-        learn(study, [0])
+        train(experiment, [0])
     assert taken["steps"] == 8
-    learn(study, [0])
+    train(experiment, [0])
     assert taken["steps"] == 10  # from the checkpoint at step 6
 
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("method", ["iql", "bc"])
-def test_seeds_that_were_ready_stay_ready(method: Any, open_study: OpenStudy, calls: Counter[str]) -> None:
-    study = open_study(method)
-    learn(study, [1])
+def test_seeds_that_were_ready_stay_ready(method: Any, open_experiment: OpenExperiment, calls: Counter[str]) -> None:
+    experiment = open_experiment(method)
+    train(experiment, [1])
     calls.clear()
-    artefacts: list[Artefact] = learn(study, [0, 1, 2])
+    artefacts: list[Artefact] = train(experiment, [0, 1, 2])
     assert calls["fit"] == 2 and len({artefact.digest for artefact in artefacts}) == 3
 
 
-def test_torch_stays_on_one_thread(open_study: OpenStudy) -> None:
-    open_study("bc")
+def test_torch_stays_on_one_thread(open_experiment: OpenExperiment) -> None:
+    open_experiment("bc")
     assert torch.get_num_threads() == 1  # more would make the bytes depend on the machine

@@ -16,9 +16,9 @@ from ailot_ray.method.batched import align_batch
 from ailot_ray.method.neighbours import nearest_distances, pair_features
 from ailot_ray.method.transport import Alignment, prepare
 from ailot_ray.method.transport import align as align_pair
+from ailot_ray.pipeline.experiment import Experiment
+from ailot_ray.pipeline.pretrain import load_encoder, pretrain, standardisation
 from ailot_ray.progress import progress_bar
-from ailot_ray.stages.pretrain import load_encoder, pretrain, standardisation
-from ailot_ray.stages.study import Study
 from ailot_ray.store import CHECKPOINTS, Artefact, write_parquet
 
 COSTS, SOLVES = "costs.parquet", "solves.parquet"
@@ -28,18 +28,18 @@ ANY_EXPERT = -1
 """The expert column of costs that are not of one expert: nearest neighbours among all of them."""
 
 
-def align(study: Study, seed: int) -> Artefact:
+def align(experiment: Experiment, seed: int) -> Artefact:
     """Align the dataset with the experts, or read the alignment back. Trains the intents first where they are compared.
 
     Raises ConfigError where the look-ahead reaches beyond the whole expert, or every agent trajectory.
     """
-    require_length(study)
-    intents = pretrain(study, [seed])[0] if study.uses_intents else None
-    key = study.alignment_key(intents.digest if intents else None)
+    require_length(experiment)
+    intents = pretrain(experiment, [seed])[0] if experiment.uses_intents else None
+    key = experiment.alignment_key(intents.digest if intents else None)
 
     def build(folder: Path) -> None:
-        solver = PartSolver(study, intents)
-        with progress_bar(study.dataset.trajectories, f"alignment {study.task.name}", "trajectory") as bar:
+        solver = PartSolver(experiment, intents)
+        with progress_bar(experiment.dataset.trajectories, f"alignment {experiment.task.name}", "trajectory") as bar:
             missing = set(missing_parts(folder, len(solver.parts)))
             for number, part in enumerate(solver.parts):
                 if number in missing:
@@ -47,19 +47,19 @@ def align(study: Study, seed: int) -> Artefact:
                 bar.update(len(part))
         merge_parts(folder, len(solver.parts))
 
-    return study.store.produce("alignment", study.task.name, key, build)
+    return experiment.store.produce("alignment", experiment.task.name, key, build)
 
 
 class Features:
-    """The space in which states are compared, metric included: states (n, o) to features (n, d) on the study's device."""
+    """The space in which states are compared, metric included: states (n, o) to features (n, d) on the experiment's device."""
 
-    def __init__(self, study: Study, intents: Artefact | None) -> None:
-        self.device = study.device
-        self.encoder = load_encoder(intents, study.device) if intents else None
-        self.metric, self.k = study.config.transport.metric or "sqeuclidean", study.config.transport.k or 0
+    def __init__(self, experiment: Experiment, intents: Artefact | None) -> None:
+        self.device = experiment.device
+        self.encoder = load_encoder(intents, experiment.device) if intents else None
+        self.metric, self.k = experiment.config.transport.metric or "sqeuclidean", experiment.config.transport.k or 0
         self.mean = self.std = torch.zeros(())
-        if study.config.transport.space == "standardised":
-            self.mean, self.std = standardisation(torch.from_numpy(study.dataset.observations))
+        if experiment.config.transport.space == "standardised":
+            self.mean, self.std = standardisation(torch.from_numpy(experiment.dataset.observations))
         else:
             self.std = torch.ones(())
 
@@ -78,11 +78,11 @@ class Features:
         return pair_features(self(states).cpu().numpy(), self(successors).cpu().numpy(), self.k)
 
 
-def require_length(study: Study) -> None:
+def require_length(experiment: Experiment) -> None:
     """Raise ConfigError where the look-ahead reaches beyond the whole expert, or every agent trajectory."""
-    k = study.config.transport.k or 0
-    shortest_expert = min(len(expert.observations) for expert in study.experts)
-    longest = int(study.dataset.lengths.max())
+    k = experiment.config.transport.k or 0
+    shortest_expert = min(len(expert.observations) for expert in experiment.experts)
+    longest = int(experiment.dataset.lengths.max())
     for length, what in ((shortest_expert, "an expert trajectory"), (longest, "the longest trajectory of the dataset")):
         if k >= length:
             raise ConfigError(f"--transport.k {k} looks beyond the end of {what} ({length} steps): choose a smaller k")
@@ -105,18 +105,18 @@ def missing_parts(folder: Path, parts: int) -> list[int]:
 
 
 class PartSolver:
-    """Solves any part of a study's alignment by its number. A part's bytes do not depend on who solves it, or when."""
+    """Solves any part of an experiment's alignment by its number. A part's bytes do not depend on who solves it, or when."""
 
-    def __init__(self, study: Study, intents: Artefact | None, batched: bool | None = None) -> None:
+    def __init__(self, experiment: Experiment, intents: Artefact | None, batched: bool | None = None) -> None:
         """`batched`: solve the trajectories of a part together; on CUDA if None."""
-        self.study, self.features = study, Features(study, intents)
-        self.rows = list(study.dataset.rows())
-        self.parts = partition(study.dataset.lengths)
-        self.nearest = study.config.transport.solver == "nearest"
+        self.experiment, self.features = experiment, Features(experiment, intents)
+        self.rows = list(experiment.dataset.rows())
+        self.parts = partition(experiment.dataset.lengths)
+        self.nearest = experiment.config.transport.solver == "nearest"
         self.batched = self.features.device.type == "cuda" if batched is None else batched
-        self.batched &= study.config.transport.solver == "sinkhorn"
+        self.batched &= experiment.config.transport.solver == "sinkhorn"
         embed = self.features.pairs if self.nearest else lambda states, successors: self.features(states)
-        self.experts: list[Any] = [embed(expert.observations, expert.next_observations) for expert in study.experts]
+        self.experts: list[Any] = [embed(expert.observations, expert.next_observations) for expert in experiment.experts]
 
     def solve(self, number: int, folder: Path) -> None:
         """Write part `number` into the work folder: one row a solve, or one a trajectory for nearest neighbours."""
@@ -128,7 +128,7 @@ class PartSolver:
         write_parquet(part_path(folder, number), pa.Table.from_pylist(rows))
 
     def _transports(self, trajectories: list[int]) -> Iterator[dict[str, Any]]:
-        config, observations = self.study.config.transport, self.study.dataset.observations
+        config, observations = self.experiment.config.transport, self.experiment.dataset.observations
         if self.batched:
             agents = [self.features(observations[self.rows[index]]) for index in trajectories]
             for number, expert in enumerate(self.experts):
@@ -141,7 +141,7 @@ class PartSolver:
                 yield _row(index, number, align_pair(agent, expert, config))
 
     def _neighbours(self, trajectory: int) -> list[dict[str, Any]]:
-        row, dataset = self.rows[trajectory], self.study.dataset
+        row, dataset = self.rows[trajectory], self.experiment.dataset
         own = self.features.pairs(dataset.observations[row], dataset.next_observations[row])
         return [{"trajectory": trajectory, "expert": ANY_EXPERT, "cost": nearest_distances(own, self.experts)}]
 

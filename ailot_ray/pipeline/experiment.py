@@ -24,7 +24,7 @@ FORMAT = 3
 
 
 @dataclass(frozen=True)
-class Study:
+class Experiment:
     """What every stage takes: settings without a None, the dataset, the store and the device."""
 
     config: Config
@@ -34,17 +34,17 @@ class Study:
     device: torch.device
 
     @classmethod
-    def open(cls, config: Config, store: Store) -> "Study":
+    def open(cls, config: Config, store: Store) -> "Experiment":
         """Resolve `config`, load its data and set torch up. Raises ConfigError or DataError."""
         resolved = resolve(config)
         return cls(resolved, get_task(config.task), load_dataset(resolved), store, set_up_torch(config.device))
 
-    def sibling(self, config: Config) -> "Study":
-        """A study of another configuration, which shares this one's dataset where it is of the same file."""
+    def sibling(self, config: Config) -> "Experiment":
+        """An experiment of another configuration, which shares this one's dataset where it is of the same file."""
         same = ("task", "data", "data_dir", "data_from")
         if any(getattr(config, name) != getattr(self.config, name) for name in same):
-            return Study.open(config, self.store)
-        return Study(resolve(config), self.task, self.dataset, self.store, set_up_torch(config.device))
+            return Experiment.open(config, self.store)
+        return Experiment(resolve(config), self.task, self.dataset, self.store, set_up_torch(config.device))
 
     @cached_property
     def experts(self) -> tuple[Expert, ...]:

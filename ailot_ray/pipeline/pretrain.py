@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ailot_ray.method.goals import GoalSampler
 from ailot_ray.method.icvf import ICVF, IntentEncoder
-from ailot_ray.stages.fit import fit_members, load_tensors, save_tensors
-from ailot_ray.stages.study import Study
+from ailot_ray.pipeline.experiment import Experiment
+from ailot_ray.pipeline.fit import fit_members, load_tensors, save_tensors
 from ailot_ray.store import Artefact, write_json
 
 ENCODER, CURVE = "icvf.safetensors", "curve.json"
@@ -26,14 +26,14 @@ OnPoint = Callable[[Sequence[int], dict[str, Any]], None]
 """Told of the seeds that train together and of each new point of their curve; its metrics are lists, one value a seed."""
 
 
-def pretrain(study: Study, seeds: Sequence[int], on_point: OnPoint | None = None) -> list[Artefact]:
+def pretrain(experiment: Experiment, seeds: Sequence[int], on_point: OnPoint | None = None) -> list[Artefact]:
     """Train the intents of `seeds`, or read back those that exist. `on_point` is told of each point of the curve on the way."""
-    config = study.config.icvf
-    mean, std = _standardisation(study)
+    config = experiment.config.icvf
+    mean, std = _standardisation(experiment)
 
-    def train(missing: Sequence[int], folders: list[Path]) -> None:
-        icvf = _learner(study, missing, mean, std)
-        label = f"intents {study.task.name} seeds {list(missing)}"
+    def fit(missing: Sequence[int], folders: list[Path]) -> None:
+        icvf = _learner(experiment, missing, mean, std)
+        label = f"intents {experiment.task.name} seeds {list(missing)}"
 
         def reached(point: dict[str, Any]) -> None:
             if on_point:
@@ -44,31 +44,31 @@ def pretrain(study: Study, seeds: Sequence[int], on_point: OnPoint | None = None
             save_tensors(folder / ENCODER, icvf.result(member) | {"mean": mean, "std": std})
             write_json(folder / CURVE, curve[member])
 
-    keys = {seed: study.intents_key(seed) for seed in seeds}
-    return study.produce_members("intents", keys, train)
+    keys = {seed: experiment.intents_key(seed) for seed in seeds}
+    return experiment.produce_members("intents", keys, fit)
 
 
-def untrained_encoder(study: Study, seed: int) -> IntentEncoder:
+def untrained_encoder(experiment: Experiment, seed: int) -> IntentEncoder:
     """The encoder from which the seed's training starts: what trained intents are measured against."""
-    mean, std = _standardisation(study)
-    return IntentEncoder(_learner(study, [seed], mean, std).result(0), mean, std, study.device)
+    mean, std = _standardisation(experiment)
+    return IntentEncoder(_learner(experiment, [seed], mean, std).result(0), mean, std, experiment.device)
 
 
-def _standardisation(study: Study) -> tuple[Tensor, Tensor]:
+def _standardisation(experiment: Experiment) -> tuple[Tensor, Tensor]:
     """What the networks' states are reduced by, (o,) each; nothing where they are told so."""
-    mean, std = standardisation(torch.from_numpy(study.dataset.observations))
-    return (mean, std) if study.config.icvf.standardise else (torch.zeros_like(mean), torch.ones_like(std))
+    mean, std = standardisation(torch.from_numpy(experiment.dataset.observations))
+    return (mean, std) if experiment.config.icvf.standardise else (torch.zeros_like(mean), torch.ones_like(std))
 
 
-def _learner(study: Study, seeds: Sequence[int], mean: Tensor, std: Tensor) -> ICVF:
-    dataset = study.dataset
+def _learner(experiment: Experiment, seeds: Sequence[int], mean: Tensor, std: Tensor) -> ICVF:
+    dataset = experiment.dataset
     sampler = GoalSampler(
-        ((torch.from_numpy(dataset.observations) - mean) / std).to(study.device),
-        ((torch.from_numpy(dataset.next_observations) - mean) / std).to(study.device),
+        ((torch.from_numpy(dataset.observations) - mean) / std).to(experiment.device),
+        ((torch.from_numpy(dataset.next_observations) - mean) / std).to(experiment.device),
         torch.from_numpy(dataset.offsets),
         torch.from_numpy(dataset.successor_known),
     )
-    return ICVF(sampler, seeds, study.config.icvf)
+    return ICVF(sampler, seeds, experiment.config.icvf)
 
 
 def load_encoder(artefact: Artefact, device: torch.device) -> IntentEncoder:

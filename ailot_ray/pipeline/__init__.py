@@ -1,6 +1,6 @@
 """The stages: each turns artefacts into an artefact, or reads back the one that is there.
 
-    pretrain ─► intents       align ─► alignment       relabel ─► rewards       learn ─► policies       evaluate ─► scores
+    pretrain ─► intents       align ─► alignment       relabel ─► rewards       train ─► policies       evaluate ─► scores
 
 A stage is a loop around `method/` and nothing more; it knows no Ray, so it runs in a test, a notebook or a worker alike. Every
 one can be killed at any moment: called again, it goes on from its last checkpoint or part and ends in the same bytes.
@@ -8,22 +8,21 @@ one can be killed at any moment: called again, it goes on from its last checkpoi
     collect ─► a file in D4RL's schema: episodes of policies, for tasks that have no dataset yet
 """
 
-from ailot_ray.stages.align import align
-from ailot_ray.stages.collect import Collection, collect_dataset
-from ailot_ray.stages.evaluate import evaluate, load_policy, record_policy, score_snapshot
-from ailot_ray.stages.learn import learn
-from ailot_ray.stages.portrait import portrait
-from ailot_ray.stages.pretrain import pretrain
-from ailot_ray.stages.relabel import load_report, load_rewards, load_shares, relabel
-from ailot_ray.stages.study import Study
+from ailot_ray.pipeline.align import align
+from ailot_ray.pipeline.collect import Collection, collect_dataset
+from ailot_ray.pipeline.diagnose import portrait
+from ailot_ray.pipeline.evaluate import evaluate, load_policy, record_policy, score_snapshot
+from ailot_ray.pipeline.experiment import Experiment
+from ailot_ray.pipeline.pretrain import pretrain
+from ailot_ray.pipeline.relabel import load_report, load_rewards, load_shares, relabel
+from ailot_ray.pipeline.train import train
 
 __all__ = [
     "Collection",
-    "Study",
+    "Experiment",
     "align",
     "collect_dataset",
     "evaluate",
-    "learn",
     "load_policy",
     "load_report",
     "load_rewards",
@@ -33,4 +32,5 @@ __all__ = [
     "record_policy",
     "relabel",
     "score_snapshot",
+    "train",
 ]

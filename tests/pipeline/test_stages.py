@@ -1,0 +1,301 @@
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from data.synthetic import episodes, write_hdf5
+
+from ailot_ray.config import METHODS, EvaluationConfig, Method, RewardConfig, TransportConfig
+from ailot_ray.envs import Episode
+from ailot_ray.files import sha256_of
+from ailot_ray.pipeline import Experiment, align, evaluate, load_policy, pretrain, record_policy, relabel, score_snapshot, train
+from ailot_ray.pipeline.train import snapshot_steps
+from ailot_ray.report.results import load_trials
+from ailot_ray.store import MANIFEST, RUN, Artefact, digest_of
+
+from .conftest import ENDS, LENGTHS, TINY, OpenExperiment
+
+WORK: dict[Method, dict[str, int]] = {
+    "ailot": {"fit": 2, "align_pair": 12, "rewards_from_costs": 1, "roll_out": 2},
+    "otr": {"fit": 1, "align_pair": 12, "rewards_from_costs": 1, "roll_out": 2},
+    "seabo": {"fit": 1, "nearest_distances": 12, "rewards_from_costs": 1, "roll_out": 2},
+    "iql": {"fit": 1, "roll_out": 2},
+    "bc": {"fit": 1, "roll_out": 2},
+}
+"""What one trial of each method has to do: networks trained, pairs aligned, and roll-outs of two snapshots."""
+KINDS: dict[Method, set[str]] = {
+    "ailot": {"intents", "alignment", "rewards", "policies", "scores"},
+    "otr": {"alignment", "rewards", "policies", "scores"},
+    "seabo": {"alignment", "rewards", "policies", "scores"},
+    "iql": {"rewards", "policies", "scores"},
+    "bc": {"policies", "scores"},
+}
+
+
+def finished(store: Path) -> dict[str, dict[str, str]]:
+    """The SHA-256 of every file but run.json, by artefact."""
+    return {
+        str(manifest.parent.relative_to(store)): {
+            path.name: sha256_of(path) for path in manifest.parent.iterdir() if path.name != RUN
+        }
+        for manifest in store.glob("*/*/" + MANIFEST)
+    }
+
+
+def count_of(store: Path, kind: str) -> int:
+    return len(list(store.glob(f"{kind}/*/{MANIFEST}")))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_stage_runs_once_and_is_read_back_afterwards(
+    method: Method, open_experiment: OpenExperiment, calls: Counter[str]
+) -> None:
+    experiment = open_experiment(method)
+    first = evaluate(experiment, 0)
+    assert calls == WORK[method]
+    assert {name.split("/")[0] for name in finished(experiment.store.root)} == KINDS[method]
+    written = {path: path.stat().st_mtime_ns for path in experiment.store.root.glob("*/*/*")}
+
+    again = evaluate(open_experiment(method), 0)
+    assert again == first
+    assert calls == WORK[method], "the second call repeats work"
+    assert {path: path.stat().st_mtime_ns for path in experiment.store.root.glob("*/*/*")} == written
+
+
+def test_another_tau_reuses_the_alignment(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
+    experiment = open_experiment()
+    one, other = relabel(experiment, 0), relabel(open_experiment(reward=RewardConfig(tau=0.1)), 0)
+    assert one.digest != other.digest
+    assert count_of(experiment.store.root, "alignment") == 1
+    assert (calls["align_pair"], calls["fit"], calls["rewards_from_costs"]) == (12, 1, 2)
+    assert sha256_of(one.path("rewards.parquet")) != sha256_of(other.path("rewards.parquet"))
+
+
+def test_another_expectile_reuses_the_rewards(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
+    experiment = open_experiment()
+    one = train(experiment, [0])[0]
+    other = train(open_experiment(iql=replace(TINY["iql"], expectile=0.9)), [0])[0]
+    assert one.digest != other.digest
+    assert (calls["fit"], calls["align_pair"], calls["rewards_from_costs"]) == (3, 12, 1)
+    assert count_of(experiment.store.root, "rewards") == 1 and count_of(experiment.store.root, "policies") == 2
+
+
+def test_another_k_needs_a_new_alignment_of_the_same_intents(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
+    experiment = open_experiment()
+    one, other = align(experiment, 0), align(open_experiment(transport=TransportConfig(k=0)), 0)
+    assert one.digest != other.digest
+    assert (calls["fit"], calls["align_pair"]) == (1, 24)
+    assert count_of(experiment.store.root, "intents") == 1
+
+
+def test_only_an_alignment_of_intents_depends_on_the_seed(open_experiment: OpenExperiment) -> None:
+    for method in ("otr", "seabo"):
+        experiment = open_experiment(method)
+        assert align(experiment, 0).digest == align(experiment, 1).digest
+    experiment = open_experiment("ailot")
+    assert align(experiment, 0).digest != align(experiment, 1).digest
+    raw = open_experiment("ailot", transport=TransportConfig(space="raw"))
+    assert align(raw, 0).digest == align(raw, 1).digest
+
+
+def test_evaluating_longer_reuses_the_policies(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
+    evaluate(open_experiment("bc"), 0)
+    evaluate(open_experiment("bc", evaluation=EvaluationConfig(episodes=4, curve_episodes=0)), 0)
+    assert calls == {"fit": 1, "roll_out": 3}  # without a curve only the last snapshot is played
+
+
+def test_scores_of_another_simulator_are_other_scores_of_the_same_policies(open_experiment: OpenExperiment) -> None:
+    ours, d4rls = open_experiment("bc"), open_experiment("bc", evaluation=EvaluationConfig(simulator="d4rl"))
+    assert ours.scores_key("policy") != d4rls.scores_key("policy")
+    assert ours.keys(0)["policies"] == d4rls.keys(0)["policies"]
+    assert "simulator" not in ours.scores_key("policy")["evaluation"]  # scores from before there was a choice are found
+    assert d4rls.relevant_settings()["evaluation.simulator"] == "d4rl"
+
+
+def test_the_games_are_those_that_the_settings_ask_for(
+    open_experiment: OpenExperiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Target and noise, in roll-outs and in the video alike."""
+    module, asked = sys.modules["ailot_ray.pipeline.evaluate"], []
+
+    def played(task: Any, policy: Any, episodes: int, seed: int, ended: Any, *how: Any) -> list[Episode]:
+        asked.append(("scores", *how))
+        return [Episode(i, 0.0, 1, None) for i in range(episodes)]
+
+    def filmed(task: Any, policy: Any, path: Path, seed: int, **how: Any) -> Episode:
+        asked.append(("video", "gymnasium", how["target"], how["noise"]))
+        return Episode(0, 0.0, 1, None)
+
+    monkeypatch.setattr(module, "roll_out", played)
+    monkeypatch.setattr(module, "record_video", filmed)
+    experiment = open_experiment("bc", evaluation=EvaluationConfig(episodes=1, curve_episodes=0, actions="sample"))
+    drawn = replace(
+        experiment, config=replace(experiment.config, evaluation=replace(experiment.config.evaluation, target="drawn"))
+    )
+    for one in (open_experiment("bc", evaluation=EvaluationConfig(episodes=1, curve_episodes=0)), experiment, drawn):
+        evaluate(one, 0)
+        record_policy(one, 0, tmp_path / "policy.mp4")
+    std = load_policy(train(experiment, [0])[0], experiment.config.iql.steps).std
+    assert std.shape == (3,) and (std > 0).all()
+    expected = [("centre", None), ("centre", std), ("drawn", std)]
+    for (what, simulator, target, noise), (kind, (where, deviation)) in zip(
+        asked, [(kind, how) for how in expected for kind in ("scores", "video")], strict=True
+    ):
+        assert (what, simulator, target) == (kind, "gymnasium", where)
+        assert noise is None if deviation is None else np.array_equal(noise, deviation)
+
+
+def test_behaviour_cloning_knows_no_rewards(open_experiment: OpenExperiment, tmp_path: Path) -> None:
+    scrambled = episodes(LENGTHS, ENDS)
+    scrambled["rewards"] = -scrambled["rewards"][::-1]
+    other = write_hdf5(tmp_path / "scrambled.hdf5", scrambled)
+    policies = [
+        train(open_experiment("bc"), [0])[0],
+        train(open_experiment("bc", data=other), [0])[0],
+        train(open_experiment("bc", data=write_hdf5(tmp_path / "none.hdf5", scrambled, without=["rewards"])), [0])[0],
+    ]
+    assert train(open_experiment("bc", reward=RewardConfig(tau=9.0)), [0])[0] == policies[0]
+    for name in ("actor-00000004.safetensors", "actor-00000008.safetensors", "curve.json"):
+        assert len({sha256_of(policy.path(name)) for policy in policies}) == 1
+
+
+def test_iql_learns_from_the_true_rewards(open_experiment: OpenExperiment) -> None:
+    experiment = open_experiment("iql")
+    assert experiment.dataset.rewards is not None
+    rewards = pq.read_table(relabel(experiment, 0).path("rewards.parquet"))["reward"].to_numpy()
+    returns = experiment.dataset.returns()
+    np.testing.assert_allclose(rewards, experiment.dataset.rewards * 1000 / (returns.max() - returns.min()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["ailot", "bc"])
+def test_the_bytes_depend_on_configuration_and_seed_alone(method: Method, open_experiment: OpenExperiment) -> None:
+    alone, company = open_experiment(method, store="alone"), open_experiment(method, store="company")
+    evaluate(alone, 0)
+    if company.uses_intents:
+        pretrain(company, [2, 0, 1])
+    train(company, [2, 0, 1])
+    evaluate(company, 0)
+    expected, found = finished(alone.store.root), finished(company.store.root)
+    assert len(expected) == len(KINDS[method])
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_seeds_differ(open_experiment: OpenExperiment) -> None:
+    one, other = train(open_experiment("bc"), [0, 1])
+    assert sha256_of(one.path("actor-00000008.safetensors")) != sha256_of(other.path("actor-00000008.safetensors"))
+
+
+def scores_of(open_experiment: OpenExperiment, method: Method = "ailot") -> tuple[Experiment, Artefact]:
+    experiment = open_experiment(method, iql=replace(TINY["iql"], steps=9, snapshots=3))
+    return experiment, evaluate(experiment, 3)
+
+
+def test_scores_hold_every_episode_of_the_policy_and_of_its_snapshots(open_experiment: OpenExperiment) -> None:
+    experiment, scores = scores_of(open_experiment)
+    table = pq.read_table(scores.path("episodes.parquet"))
+    assert table["step"].to_pylist() == [3, 6, 9, 9, 9]
+    assert table["episode"].to_pylist() == [0, 0, 0, 1, 2]
+    assert all(1 <= length <= experiment.task.horizon for length in table["length"].to_pylist())
+    for undiscounted, score in zip(table["return"].to_pylist(), table["score"].to_pylist(), strict=True):
+        assert score == pytest.approx(100 * (undiscounted + 20.272305) / (3234.3 + 20.272305))
+
+
+def test_a_trial_says_what_its_number_was_made_of(open_experiment: OpenExperiment, hopper: Path) -> None:
+    experiment, scores = scores_of(open_experiment)
+    trial = json.loads(scores.path("trial.json").read_text())
+    returns = experiment.dataset.returns()
+    assert (trial["task"], trial["method"], trial["seed"]) == ("hopper-medium-v2", "ailot", 3)
+    assert trial["data"]["source"] == str(hopper) and trial["data"]["digest"] == sha256_of(hopper)
+    assert trial["data"]["substituted"] is True and trial["data"]["episodes"] == 12
+    assert trial["data"]["mean_return"] == pytest.approx(returns.mean())
+    assert trial["expert"] == [
+        {"origin": f"{hopper}, trajectory {returns.argmax()}", "true_return": pytest.approx(returns.max())}
+    ]
+    assert trial["config"]["transport.k"] == 2 and trial["config"]["reward.tau"] == 0.5
+    assert None not in [trial["config"][path] for path in ("iql.expectile", "evaluation.episodes", "transport.epsilon")]
+    for kind, name in trial["artefacts"].items():
+        assert (experiment.store.root / kind / name / MANIFEST).is_file()
+    assert set(trial["artefacts"]) == {"intents", "alignment", "rewards", "policies"}
+
+
+def test_the_report_reads_the_scores(open_experiment: OpenExperiment) -> None:
+    experiment, scores = scores_of(open_experiment, "bc")
+    (trial,) = load_trials(experiment.store.root)
+    table = pq.read_table(scores.path("episodes.parquet"))
+    assert (trial.method, trial.seed, trial.digest) == ("bc", 3, scores.digest)
+    assert trial.score == pytest.approx(np.mean(table["score"].to_pylist()[2:]))
+    assert list(trial.curve()) == [3, 6, 9]
+    assert trial.config["iql.steps"] == 9
+
+
+def test_the_last_snapshot_is_the_policy_and_the_earlier_ones_differ(open_experiment: OpenExperiment) -> None:
+    experiment = open_experiment("bc")
+    policies = train(experiment, [0])[0]
+    states = experiment.dataset.observations
+    halfway, last = (load_policy(policies, step)(states) for step in snapshot_steps(8, 2))
+    assert last.shape == (len(states), 3) and np.abs(last).max() <= 1.0
+    assert not np.array_equal(halfway, last)
+
+
+def test_what_is_scored_while_learning_is_not_played_again(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
+    experiment = open_experiment("bc")
+    policies = digest_of("policies", experiment.keys(3)["policies"])
+    told: list[Any] = []
+
+    def score(seeds: Sequence[int], step: int, files: Sequence[Path]) -> None:
+        told.append((list(seeds), step, score_snapshot(experiment, seeds[0], policies, step, files[0])))
+
+    train(experiment, [3], score)
+    assert calls["roll_out"] == 2
+    found = evaluate(experiment, 3)
+    assert calls["roll_out"] == 2, "the episodes were played while it learnt"
+    table = pq.read_table(found.path("episodes.parquet")).to_pandas()
+    assert told == [([3], step, pytest.approx(table[table["step"] == step]["score"].mean())) for step in (4, 8)]
+    other = open_experiment("bc", store="other")
+    assert finished(experiment.store.root) == finished((evaluate(other, 3), other)[1].store.root)
+
+
+def test_a_snapshot_of_no_episodes_is_not_scored(open_experiment: OpenExperiment, tmp_path: Path) -> None:
+    experiment = open_experiment("bc", evaluation=EvaluationConfig(episodes=2, curve_episodes=0))
+    assert score_snapshot(experiment, 0, "0" * 64, 4, tmp_path / "is not even opened") is None
+
+
+def test_pretraining_tells_of_each_point(open_experiment: OpenExperiment) -> None:
+    told: list[tuple[list[int], int]] = []
+    (intents,) = pretrain(open_experiment(), [2], lambda seeds, point: told.append((list(seeds), point["step"])))
+    assert told == [([2], point["step"]) for point in json.loads(intents.path("curve.json").read_text())]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_keys_are_known_before_anything_is_made(method: Method, open_experiment: OpenExperiment) -> None:
+    experiment = open_experiment(method)
+    expected = {kind: digest_of(kind, key) for kind, key in experiment.keys(1).items()}
+    evaluate(experiment, 1)
+    manifests = [json.loads(path.read_text()) for path in experiment.store.root.glob(f"*/*/{MANIFEST}")]
+    assert {manifest["kind"]: manifest["digest"] for manifest in manifests} == expected
+    assert set(expected) == KINDS[method]
+
+
+def test_a_sibling_shares_the_data_of_the_same_file(open_experiment: OpenExperiment, tmp_path: Path) -> None:
+    experiment = open_experiment("otr")
+    near = experiment.sibling(replace(experiment.config, reward=RewardConfig(tau=2.0)))
+    assert near.dataset is experiment.dataset and near.config.reward.tau == 2.0 and near.config.reward.alpha is not None
+    other = write_hdf5(tmp_path / "other.hdf5", episodes((9, 7), ("terminal", "timeout")))
+    assert experiment.sibling(replace(experiment.config, data=other)).dataset.trajectories == 2
+
+
+def test_a_policy_that_saw_few_transitions_is_warned_about(
+    open_experiment: OpenExperiment, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(open_experiment("iql"), [0])
+    assert not caplog.records
+    harsh = open_experiment("iql", iql=replace(TINY["iql"], temperature=500.0, steps=40, batch_size=64))
+    train(harsh, [5])
+    (record,) = caplog.records
+    assert "seed 5 ended on an effective" in record.getMessage() and "--iql.temperature" in record.getMessage()
