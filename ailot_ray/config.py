@@ -1,20 +1,22 @@
 """One tree of frozen settings. The path of a field (``reward.tau``) is its flag, grid key, results column and axis.
 
-A field whose default is ``None`` takes the method's or the domain's value when the configuration is resolved
-(:func:`ailot_ray.defaults.resolve`); digests are taken of resolved configurations only.
+A field whose default is ``None`` takes the task's, the method's or the domain's default when the configuration is resolved
+(:func:`ailot_ray.resolve.resolve`); digests are taken of resolved configurations only. A field's bounds stand in its type.
 """
 
 import difflib
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from ailot_ray.errors import ConfigError
+from ailot_ray.methods import get_method
 
-Method = Literal["ailot", "otr", "seabo", "bc", "iql"]
 Space = Literal["intent", "raw", "standardised"]
 Metric = Literal["sqeuclidean", "euclidean", "cosine"]
 Start = Literal["cut", "mask", "none"]
@@ -22,98 +24,110 @@ Solver = Literal["sinkhorn", "pot", "exact", "nearest"]
 Simulator = Literal["gymnasium", "d4rl"]
 Target = Literal["centre", "drawn"]
 Actions = Literal["mean", "sample"]
-METHODS: tuple[Method, ...] = get_args(Method)
 MINARI = "minari:"
 """Begins the name of a Minari dataset, as a task and as data."""
+
+Amount = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+OpenFraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Rate = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 def _require(condition: bool, path: str, value: object, rule: str) -> None:
     if not condition:
-        raise ConfigError(f"--{path} is {value}, but it must be {rule}")
+        raise ConfigError(f"--{path.replace('_', '-')} is {value}, but it must be {rule}")
 
 
-def _require_fraction(path: str, value: float) -> None:
-    _require(0.0 <= value <= 1.0, path, value, "between 0 and 1")
+class Section:
+    """Base of every section: checks each field's type and bounds. Raises ConfigError naming the flag."""
+
+    prefix: ClassVar[str]
+
+    def __init_subclass__(cls, prefix: str = "") -> None:
+        cls.prefix = prefix
+
+    def __post_init__(self) -> None:
+        for name, hint in _hints(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(value, Path) or is_dataclass(value):
+                continue
+            try:
+                msgspec.convert(value, hint)
+            except (msgspec.ValidationError, NotImplementedError):
+                _require(False, self.prefix + name, value, _rule(hint))
+            _require(not isinstance(value, float) or math.isfinite(value), self.prefix + name, value, "a finite number")
 
 
 @dataclass(frozen=True)
-class ICVFConfig:
+class ICVFConfig(Section, prefix="icvf."):
     """Intent pretraining (METHOD: ICVF, Ghosh et al. 2023)."""
 
-    steps: int = 250_000
+    steps: Amount = 250_000
     """Gradient steps. 0 keeps the untrained encoder."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Transitions of a gradient step."""
-    width: int = 256
+    width: Count = 256
     """Width of φ, ψ and T, and so the dimension of an intent."""
     layer_norm: bool = True
     """LayerNorm after each layer of φ, ψ and T."""
     standardise: bool | None = None
     """Give the networks states of zero mean and unit variance over the dataset. Left alone: not in AntMaze, where 27 numbers of
     the ant's gait would outweigh the two of its place."""
-    learning_rate: float = 3e-4
+    learning_rate: Positive = 3e-4
     """Of Adam."""
-    discount: float = 0.99
+    discount: Fraction = 0.99
     """γ."""
-    polyak: float = 0.005
+    polyak: Fraction = 0.005
     """Rate at which the target networks follow."""
-    expectile: float = 0.9
+    expectile: Fraction = 0.9
     """Weight of transitions that the intent explains, against 1 minus it for the others."""
-    goal_current: float = 0.2
+    goal_current: Fraction = 0.2
     """Share of goals that are the current state."""
-    goal_trajectory: float = 0.5
+    goal_trajectory: Fraction = 0.5
     """Share of goals that are a later state of the same trajectory; the rest are any state."""
-    goal_same: float = 0.5
+    goal_same: Fraction = 0.5
     """Share of samples whose outcome g is the intent's goal."""
 
     def __post_init__(self) -> None:
-        _require(self.steps >= 0, "icvf.steps", self.steps, "0 or more")
-        _require(self.batch_size >= 1, "icvf.batch-size", self.batch_size, "1 or more")
-        _require(self.width >= 1, "icvf.width", self.width, "1 or more")
-        _require(self.learning_rate > 0, "icvf.learning-rate", self.learning_rate, "above 0")
-        for name in ("discount", "polyak", "expectile", "goal_current", "goal_trajectory", "goal_same"):
-            _require_fraction(f"icvf.{name.replace('_', '-')}", getattr(self, name))
+        super().__post_init__()
         both = self.goal_current + self.goal_trajectory
         _require(both <= 1.0, "icvf.goal-trajectory", self.goal_trajectory, "at most 1 minus --icvf.goal-current")
 
 
 @dataclass(frozen=True)
-class TransportConfig:
+class TransportConfig(Section, prefix="transport."):
     """Alignment of agent and expert trajectories (METHOD: entropic optimal transport per trajectory)."""
 
     space: Space | None = None
     """Where distances are taken: learned intents, raw states, or standardised states."""
     metric: Metric | None = None
     """Squared Euclidean distance, Euclidean distance, or one minus the cosine."""
-    k: int | None = None
+    k: Amount | None = None
     """Look-ahead in steps; 0 compares single states."""
     start: Start | None = None
     """The expert before its state nearest to the agent's first: cut off before solving, masked after, or kept."""
     solver: Solver | None = None
     """Our Sinkhorn, POT's Sinkhorn, POT's exact linear programme, or nearest neighbours without a transport (SEABO)."""
-    epsilon: float | None = None
+    epsilon: Positive | None = None
     """Entropic regularisation."""
     epsilon_unit: Literal["relative", "absolute"] | None = None
     """Whether epsilon is a multiple of the mean cost of each problem."""
-    tolerance: float = 1e-3
+    tolerance: Positive = 1e-3
     """L1 error of the marginals at which a solve has converged."""
-    max_iterations: int = 5000
+    max_iterations: Count = 5000
     """Iterations after which a solve is given up, and counted."""
-
-    def __post_init__(self) -> None:
-        _require(self.k is None or self.k >= 0, "transport.k", self.k, "0 or more")
-        _require(self.epsilon is None or self.epsilon > 0, "transport.epsilon", self.epsilon, "above 0")
-        _require(self.tolerance > 0, "transport.tolerance", self.tolerance, "above 0")
-        _require(self.max_iterations >= 1, "transport.max-iterations", self.max_iterations, "1 or more")
 
 
 @dataclass(frozen=True)
-class RewardConfig:
+class RewardConfig(Section, prefix="reward."):
     """From per-step cost to reward: α·exp(−τ·cost/s), then the domain's rescaling."""
 
-    alpha: float | None = None
+    alpha: Positive | None = None
     """α, the reward of a cost of 0."""
-    tau: float | None = None
+    tau: NonNegative | None = None
     """τ: how fast the reward falls with the cost."""
     scale: Literal["median", "none"] | None = None
     """s: the dataset's median cost, or 1."""
@@ -122,59 +136,46 @@ class RewardConfig:
     shift: float | None = None
     """Added last."""
 
-    def __post_init__(self) -> None:
-        _require(self.alpha is None or self.alpha > 0, "reward.alpha", self.alpha, "above 0")
-        _require(self.tau is None or self.tau >= 0, "reward.tau", self.tau, "0 or more")
-
 
 @dataclass(frozen=True)
-class IQLConfig:
+class IQLConfig(Section, prefix="iql."):
     """Policy learning (METHOD: IQL, Kostrikov et al. 2022). Behaviour cloning shares steps, sizes, rate, dropout."""
 
-    steps: int = 1_000_000
+    steps: Count = 1_000_000
     """Gradient steps."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Transitions of a gradient step."""
-    width: int = 256
+    width: Count = 256
     """Units of each of the two hidden layers."""
-    learning_rate: float = 3e-4
+    learning_rate: Positive = 3e-4
     """Of Adam; the actor's decays by a cosine."""
-    discount: float = 0.99
+    discount: Fraction = 0.99
     """γ."""
-    polyak: float = 0.005
+    polyak: Fraction = 0.005
     """Rate at which the target critics follow."""
-    expectile: float | None = None
+    expectile: OpenFraction | None = None
     """Of the value function: 0.5 is the mean, near 1 the best action in the data."""
-    temperature: float | None = None
+    temperature: NonNegative | None = None
     """Inverse temperature of the advantage weights exp(temperature · advantage)."""
-    max_weight: float = 100.0
+    max_weight: Positive = 100.0
     """Advantage weights are clipped here."""
-    dropout: float | None = None
+    dropout: Rate | None = None
     """Dropout rate of the actor."""
-    snapshots: int = 10
+    snapshots: Count = 10
     """Policies kept on the way, at equal distances; the last is the result, the others make the learning curve."""
 
     def __post_init__(self) -> None:
-        _require(self.steps >= 1, "iql.steps", self.steps, "1 or more")
-        _require(self.batch_size >= 1, "iql.batch-size", self.batch_size, "1 or more")
-        _require(self.width >= 1, "iql.width", self.width, "1 or more")
-        _require(self.learning_rate > 0, "iql.learning-rate", self.learning_rate, "above 0")
-        _require(self.max_weight > 0, "iql.max-weight", self.max_weight, "above 0")
-        _require(1 <= self.snapshots <= self.steps, "iql.snapshots", self.snapshots, "between 1 and --iql.steps")
-        for name in ("discount", "polyak"):
-            _require_fraction(f"iql.{name}", getattr(self, name))
-        _require(self.expectile is None or 0 < self.expectile < 1, "iql.expectile", self.expectile, "between 0 and 1")
-        _require(self.temperature is None or self.temperature >= 0, "iql.temperature", self.temperature, "0 or more")
-        _require(self.dropout is None or 0 <= self.dropout < 1, "iql.dropout", self.dropout, "at least 0 and below 1")
+        super().__post_init__()
+        _require(self.snapshots <= self.steps, "iql.snapshots", self.snapshots, "between 1 and --iql.steps")
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(Section, prefix="evaluation."):
     """Roll-outs in the simulator."""
 
-    episodes: int | None = None
+    episodes: Count | None = None
     """Episodes of the final policy."""
-    curve_episodes: int = 5
+    curve_episodes: Amount = 5
     """Episodes of each earlier snapshot; 0 skips the learning curve."""
     simulator: Simulator = "gymnasium"
     """Today's MuJoCo, or d4rl: D4RL's original environments on mujoco-py (docs/fidelity.md). `--simulator` for short."""
@@ -185,13 +186,9 @@ class EvaluationConfig:
     """The policy's mean action, as IQL's authors evaluate, or a sample of π(a|s): by means alone an agent can come to rest
     where that of the data stood still, and stay there."""
 
-    def __post_init__(self) -> None:
-        _require(self.episodes is None or self.episodes >= 1, "evaluation.episodes", self.episodes, "1 or more")
-        _require(self.curve_episodes >= 0, "evaluation.curve-episodes", self.curve_episodes, "0 or more")
-
 
 @dataclass(frozen=True)
-class Config:
+class Config(Section):
     """Everything a number depends on, apart from its seed."""
 
     task: str = "hopper-builtin"
@@ -205,11 +202,11 @@ class Config:
     """A folder of stand-ins: each task takes its name without version from it (hopper-medium.hdf5), as --data does for one."""
     expert: Path | None = None
     """A file in D4RL's schema that holds the expert's trajectories; otherwise the best of the dataset are the experts."""
-    experts: int = 1
+    experts: Count = 1
     """How many expert trajectories (K)."""
-    expert_quantile: float = 1.0
+    expert_quantile: Fraction = 1.0
     """Their place among the trajectories by return: 1 takes the best, 0.5 those from the median down, 0 the worst."""
-    method: Method = "ailot"
+    method: str = "ailot"
     """Where the rewards come from: the method, a baseline, nowhere (bc), or the dataset itself (iql)."""
     device: str = "auto"
     """cpu, cuda, cuda:N, or auto."""
@@ -220,14 +217,14 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
-        for path, value in flatten(self).items():
-            flag = path.replace("_", "-")
-            _require(not isinstance(value, float) or math.isfinite(value), flag, value, "a finite number")
-        if str(self.data).startswith(MINARI) and self.task == Config.task:
-            object.__setattr__(self, "task", str(self.data))
-        _require(self.experts >= 1, "experts", self.experts, "1 or more")
-        _require_fraction("expert-quantile", self.expert_quantile)
-        _require(self.method in METHODS, "method", self.method, "one of " + ", ".join(METHODS))
+        super().__post_init__()
+        get_method(self.method)
+
+    @property
+    def task_name(self) -> str:
+        """The task that is meant: a Minari dataset given as data is a task itself, where --task is left at its default."""
+        minari = str(self.data).startswith(MINARI) and self.task == Config.task
+        return str(self.data) if minari else self.task
 
 
 def flatten(section: Any, prefix: str = "") -> dict[str, Any]:
@@ -262,14 +259,42 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 def _typed(section: Any, path: str, value: Any) -> Any:
     """`value` in the type of its field: 1 and 1.0 are one setting, and must not name two artefacts. Raises ConfigError."""
     hint = get_type_hints(type(section))[path.rpartition(".")[2]]
-    choices = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    for choice in choices:
-        if get_origin(choice) is Literal:
-            if value in get_args(choice):
-                return value
-        elif type(value) is choice:
-            return value
-        elif (choice, type(value)) in ((float, int), (Path, str)):
-            return choice(value)
-    names = [str(name) for choice in choices for name in get_args(choice) or (choice.__name__.replace("NoneType", "None"),)]
-    raise ConfigError(f"{path} cannot be {value!r}: it must be {' or '.join(names)}")
+    if Path in get_args(hint) or hint is Path:
+        if value is None or isinstance(value, str | Path):
+            return value if value is None else Path(value)
+    else:
+        try:
+            return msgspec.convert(value, hint)
+        except msgspec.ValidationError:
+            pass
+    raise ConfigError(f"{path} cannot be {value!r}: it must be {_type_name(hint)}")
+
+
+@functools.cache
+def _hints(section: Any) -> dict[str, Any]:
+    """The types of a section's fields, bounds included."""
+    hints = get_type_hints(section, include_extras=True)
+    return {item.name: hints[item.name] for item in fields(section)}
+
+
+def _rule(hint: Any) -> str:
+    """What a field's type allows, in words: ``0 or more``."""
+    if get_origin(hint) is Annotated:
+        bounds = get_args(hint)[1]
+        if (bounds.ge, bounds.le) == (0, 1):
+            return "between 0 and 1"
+        words = {"ge": "{} or more", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
+        said = [text.format(getattr(bounds, name)) for name, text in words.items() if getattr(bounds, name) is not None]
+        return " and ".join(said)
+    inner = [choice for choice in get_args(hint) if get_origin(choice) is Annotated]
+    return _rule(inner[0]) if inner else _type_name(hint)
+
+
+def _type_name(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        return _type_name(get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        return " or ".join(get_args(hint))
+    if get_args(hint):
+        return " or ".join(_type_name(choice) for choice in get_args(hint))
+    return "None" if hint is type(None) else str(hint.__name__)

@@ -19,3 +19,8 @@ class StoreError(AilotError):
 
 class SimulatorError(AilotError):
     """An evaluation environment that cannot be made or does not fit; names the task."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, on one line; its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -24,7 +24,6 @@ from ailot_ray import Config, Experiment, Store, relabel
 from ailot_ray.cli.running import run_command
 from ailot_ray.cli.sweeping import SMOKE
 from ailot_ray.cluster.sweep import REFERENCE_SECONDS, duration
-from ailot_ray.config import Method
 from ailot_ray.envs import roll_out
 from ailot_ray.pipeline import load_rewards
 from ailot_ray.store import digest_of, read_json, write_json
@@ -39,7 +38,7 @@ class OtherLearner:
 
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=lambda: Config(task="hopper-medium-replay-v2"))
     learner: Literal["TD3PlusBC", "CQL"] = "TD3PlusBC"
-    methods: tuple[Method, ...] = ("ailot", "otr", "iql")
+    methods: tuple[str, ...] = ("ailot", "otr", "iql")
     """Whose rewards."""
     seeds: tuple[int, ...] = (0, 1, 2)
     steps: int = 30_000

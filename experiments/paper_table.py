@@ -17,7 +17,6 @@ from ailot_ray import AilotError, Config
 from ailot_ray.cli.running import run_command
 from ailot_ray.cli.sweeping import Sweeping
 from ailot_ray.cluster import Sweep, plan
-from ailot_ray.config import Method
 from ailot_ray.data import load_dataset
 from ailot_ray.report.comparison import comparison_table
 from ailot_ray.report.layout import Style
@@ -34,7 +33,7 @@ class PaperTable(Sweeping):
 
     domain: Literal["locomotion", "antmaze", "adroit"] = "locomotion"
     """locomotion, antmaze, or adroit."""
-    methods: tuple[Method, ...] = ("ailot", "otr", "seabo", "iql", "bc")
+    methods: tuple[str, ...] = ("ailot", "otr", "seabo", "iql", "bc")
     """Methods to run."""
     style: Style = "text"
     """text for the terminal, markdown, csv, or latex (booktabs)."""

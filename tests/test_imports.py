@@ -12,10 +12,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ailot_ray"
 LAYERS = (
     {"errors"},
-    {"config", "files"},
+    {"plugins", "files"},
+    {"methods"},
+    {"config"},
     {"task_files"},
     {"tasks", "mazes"},
-    {"defaults", "data", "method", "envs", "store", "progress", "runtime"},
+    {"resolve", "data", "method", "envs", "store", "progress", "runtime"},
     {"pipeline", "report"},
     {"cluster"},
     {"cli"},
@@ -101,7 +103,7 @@ def test_the_method_touches_no_file() -> None:
     ("statement", "absent"),
     [
         ("import ailot_ray", ("torch", "ray", "gymnasium", "pyarrow")),
-        ("import ailot_ray.config, ailot_ray.tasks, ailot_ray.defaults, ailot_ray.store", ("torch", "ray", "gymnasium")),
+        ("import ailot_ray.config, ailot_ray.tasks, ailot_ray.resolve, ailot_ray.store", ("torch", "ray", "gymnasium")),
         ("import ailot_ray.report.plots, ailot_ray.report.tables, ailot_ray.report.results", ("torch", "ray", "gymnasium")),
         ("import ailot_ray.method.iql, ailot_ray.method.icvf", ("ray", "gymnasium", "pyarrow", "h5py")),
         ("import ailot_ray.pipeline", ("ray", "ot", "sklearn", "jax", "minari")),

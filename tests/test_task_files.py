@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ailot_ray.config import Config, IQLConfig, RewardConfig
-from ailot_ray.defaults import resolve
 from ailot_ray.errors import ConfigError
+from ailot_ray.resolve import resolve
 from ailot_ray.task_files import names_in
 from ailot_ray.tasks import get_task
 
@@ -142,8 +142,8 @@ def test_a_minari_dataset_is_a_task_of_its_own_name(tmp_path: Path, monkeypatch:
     scaled = get_task(described(tmp_path, action_space=json.dumps(BOX | {"low": [-2.0, 0.0]})))
     assert (scaled.action_low, scaled.action_high) == ((-2.0, 0.0), (1.0, 1.0))
     # data alone names the task, unless another is said
-    assert Config(data=Path(task.name)).task == task.name
-    assert Config(task="hopper-medium-v2", data=Path(task.name)).task == "hopper-medium-v2"
+    assert resolve(Config(data=Path(task.name))).task == task.name
+    assert Config(task="hopper-medium-v2", data=Path(task.name)).task_name == "hopper-medium-v2"
 
 
 @pytest.mark.parametrize(

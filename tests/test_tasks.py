@@ -4,8 +4,8 @@ import gymnasium
 import pytest
 
 from ailot_ray.config import Config
-from ailot_ray.defaults import resolve
 from ailot_ray.errors import ConfigError
+from ailot_ray.resolve import resolve
 from ailot_ray.tasks import TASKS, get_task
 
 D4RL = "http://rail.eecs.berkeley.edu/datasets/offline_rl"

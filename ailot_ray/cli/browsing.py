@@ -14,6 +14,7 @@ import tyro
 from ailot_ray.config import Config, with_settings
 from ailot_ray.data.builtin import SOURCE
 from ailot_ray.errors import AilotError, ConfigError, DataError
+from ailot_ray.methods import get_method
 from ailot_ray.pipeline import Experiment, portrait, record_policy
 from ailot_ray.pipeline.evaluate import TRIAL
 from ailot_ray.report.page.runs import Run, video_path
@@ -108,7 +109,7 @@ class Portrait:
             raise ConfigError(f"--store {store} has no finished trial yet: evaluate one first")
         made: dict[str, str] = {}
         for run in _chosen(runs, self.trials):
-            if not self.trials and run.method in ("bc", "iql") and not self.video:
+            if not self.trials and not get_method(run.method).aligned and not self.video:
                 continue  # nothing is aligned there
             experiment, seed = reopen(run, store, self.data)
             if self.video:

@@ -12,6 +12,7 @@ from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.errors import AilotError, ConfigError
 from ailot_ray.method.diagnostics import NEAR
+from ailot_ray.methods import get_method
 from ailot_ray.pipeline import Experiment, load_report, load_shares
 from ailot_ray.report.histograms import plot_histograms
 from ailot_ray.report.layout import NONE, Style, table
@@ -45,7 +46,7 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
     lines, found, drawn = [], [], []
     shares: dict[str, NDArray[np.float64]] = {}
     experiment: Experiment | None = None
-    trials = [settings for settings in sweep.settings() if sweep.config(settings).method not in ("bc", "iql")]
+    trials = [settings for settings in sweep.settings() if get_method(sweep.config(settings).method).aligned]
     several = {path for settings in trials for path in settings if len({str(other.get(path)) for other in trials}) > 1}
     for settings in trials:
         config = sweep.config(settings)

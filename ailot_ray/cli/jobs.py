@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ailot_ray import cluster
 from ailot_ray.cluster.options import ClusterOptions, Stage
-from ailot_ray.config import Config, Method
+from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
 from ailot_ray.pipeline import Experiment, evaluate, pretrain, relabel, train
 from ailot_ray.pipeline.align import SHARD
@@ -28,7 +28,7 @@ def perform(stage: Stage, experiment: Experiment, seed: int) -> Artefact:
 
 
 def perform_all(
-    stage: Stage, base: Config, methods: Sequence[Method], seeds: Sequence[int], root: Path, options: ClusterOptions
+    stage: Stage, base: Config, methods: Sequence[str], seeds: Sequence[int], root: Path, options: ClusterOptions
 ) -> list[Artefact]:
     """Do a stage for all methods and seeds and return the artefacts, method by method.
 
@@ -37,7 +37,7 @@ def perform_all(
     if _worth_ray(stage, base, methods, seeds, root, options):
         cluster.make_all(stage, base, methods, seeds, root, options)
     done: list[Artefact] = []
-    failed: dict[tuple[Method, str], list[int]] = {}
+    failed: dict[tuple[str, str], list[int]] = {}
     for method in methods:
         experiment = Experiment.open(replace(base, method=method), Store(root))
         if experiment.device.type == "cuda" and len(seeds) > 1:
@@ -48,16 +48,16 @@ def perform_all(
             except (AilotError, OSError) as error:
                 failed.setdefault((method, str(error)), []).append(seed)
     if failed:
-        raise AilotError("; ".join(_failure(stage, base.task, *what, those) for what, those in failed.items()))
+        raise AilotError("; ".join(_failure(stage, base.task_name, *what, those) for what, those in failed.items()))
     return done
 
 
-def _failure(stage: Stage, task: str, method: Method, reason: str, seeds: Sequence[int]) -> str:
+def _failure(stage: Stage, task: str, method: str, reason: str, seeds: Sequence[int]) -> str:
     return f"{stage} {method} {task} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}: {reason}"
 
 
 def _worth_ray(
-    stage: Stage, base: Config, methods: Sequence[Method], seeds: Sequence[int], root: Path, options: ClusterOptions
+    stage: Stage, base: Config, methods: Sequence[str], seeds: Sequence[int], root: Path, options: ClusterOptions
 ) -> bool:
     """Whether there is more than one thing to do at a time. `--workers 1` without an address never starts Ray."""
     if options.address is not None:

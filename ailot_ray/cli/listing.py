@@ -5,8 +5,8 @@ from itertools import groupby
 from typing import Any
 
 from ailot_ray.config import Config
-from ailot_ray.defaults import resolve
 from ailot_ray.report.rows import LABELS
+from ailot_ray.resolve import resolve
 from ailot_ray.tasks import Task
 
 PUBLISHED = ("iql", "otr", "seabo", "ailot")

@@ -7,9 +7,10 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
 from ailot_ray import config as config_module
-from ailot_ray.config import METHODS, Config, flatten
-from ailot_ray.defaults import paths_read, resolve
+from ailot_ray.config import Config, flatten
+from ailot_ray.methods import METHODS
 from ailot_ray.report.layout import markdown_lines
+from ailot_ray.resolve import relevant_settings, resolve
 from ailot_ray.tasks import Domain
 
 _EXAMPLES: dict[Domain, str] = {"locomotion": "hopper-medium-v2", "antmaze": "antmaze-umaze-v2", "adroit": "door-human-v1"}
@@ -78,8 +79,7 @@ def _presets() -> list[str]:
 def _used(config: Config, path: str) -> str:
     """The value, or a dash for what the method never reads, or the domain does not have."""
     value = flatten(config)[path]
-    idle = ("iql.expectile", "iql.temperature") if config.method == "bc" else ()  # which shares the rest of the section
-    if value is None or path in idle or not path.startswith(paths_read(config)):
+    if value is None or path not in relevant_settings(config):
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -11,11 +11,12 @@ import tyro
 from ailot_ray.cli.jobs import perform_all
 from ailot_ray.cli.showing import show_results
 from ailot_ray.cluster.options import ClusterOptions, Stage
-from ailot_ray.config import METHODS, Config, Method
+from ailot_ray.config import Config
 from ailot_ray.envs import make_env
 from ailot_ray.errors import ConfigError, SimulatorError
 from ailot_ray.files import replacing
 from ailot_ray.mazes import MAZES
+from ailot_ray.methods import METHODS, aligned_methods, get_method
 from ailot_ray.pipeline import Experiment, evaluate, load_report, load_rewards, record_policy, relabel
 from ailot_ray.report.maps import plot_rewards_on_maze
 from ailot_ray.report.page.runs import video_path
@@ -40,9 +41,9 @@ class _Work:
         if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"--seeds {' '.join(map(str, self.seeds))} must be one or more different numbers, none negative")
 
-    def _perform(self, stage: Stage, methods: tuple[Method, ...] = ()) -> list[Artefact]:
+    def _perform(self, stage: Stage, methods: tuple[str, ...] = ()) -> list[Artefact]:
         chosen = methods or (self.config.method,)
-        get_task(self.config.task)  # before the store makes its folder
+        get_task(self.config.task_name)  # before the store makes its folder
         for method in chosen:  # a flag or a file that cannot work is told now, and once
             experiment = Experiment.open(replace(self.config, method=method), Store(self.store))
             if stage == "evaluate":
@@ -76,12 +77,12 @@ class Relabel(_Work):
             return
         if self.map.suffix != ".png":
             raise ConfigError(f"--map {self.map} must name a file that ends in .png")
-        if get_task(self.config.task).environment not in MAZES:
-            raise ConfigError(f"--map draws over a maze, and {self.config.task} has none: leave it out")
+        if get_task(self.config.task_name).environment not in MAZES:
+            raise ConfigError(f"--map draws over a maze, and {self.config.task_name} has none: leave it out")
 
     def execute(self) -> dict[str, Any]:
-        if self.config.method in ("bc", "iql"):
-            raise ConfigError(f"--method {self.config.method} has nothing to relabel: choose ailot, otr or seabo")
+        if not get_method(self.config.method).aligned:
+            raise ConfigError(f"--method {self.config.method} has nothing to relabel: choose {aligned_methods()}")
         result = self._folders(self._perform("relabel"))
         experiment = Experiment.open(self.config, Store(self.store))
         seeds = self.seeds if experiment.uses_intents else self.seeds[:1]
@@ -131,7 +132,7 @@ class Evaluate(_Work):
 class Run(_Work):
     """All of it, for one method or several; ends in the table of results and a plot."""
 
-    methods: tuple[Method, ...] = ()
+    methods: tuple[str, ...] = ()
     """Methods to compare in place of --method: any of ailot, otr, seabo, bc, iql."""
     video: Path | None = None
     """Also write an mp4 of the first seed of AILOT (or of the first method there is), where the machine can draw."""
@@ -145,7 +146,9 @@ class Run(_Work):
         self._perform("evaluate", methods)
         result = show_results(load_trials(self.store), self.store)
         if self.video:
-            method = min(methods, key=METHODS.index)  # AILOT before any baseline
+            method = max(
+                methods, key=lambda name: (get_method(name).aligned, [*METHODS].index(name))
+            )  # AILOT before any baseline
             try:
                 show_policy(self, method, self.seeds[0], self.video)
                 result["video"] = str(self.video)
@@ -176,7 +179,7 @@ def draw_rewards(experiment: Experiment, seed: int, path: Path) -> None:
     print(f"map of the rewards, seed {seed}: {path}")
 
 
-def show_policy(work: _Work, method: Method, seed: int, path: Path) -> None:
+def show_policy(work: _Work, method: str, seed: int, path: Path) -> None:
     """Write a video of a trained policy's first episode, and keep it where the results page looks for it."""
     experiment = Experiment.open(replace(work.config, method=method), Store(work.store))
     episode = record_policy(experiment, seed, path)

@@ -9,12 +9,12 @@ from ailot_ray.cluster.sweep import Sweep, plan
 from ailot_ray.cluster.train import fit_by_train
 from ailot_ray.cluster.tuning import prepare, run_sweep
 from ailot_ray.cluster.work import Job
-from ailot_ray.config import Config, Method
+from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
 
 
 def make_all(
-    stage: Stage, base: Config, methods: Sequence[Method], seeds: Sequence[int], store: Path, options: ClusterOptions
+    stage: Stage, base: Config, methods: Sequence[str], seeds: Sequence[int], store: Path, options: ClusterOptions
 ) -> None:
     """Make the artefacts of `stage`, and of all stages before it, for every method and seed.
 
@@ -38,4 +38,4 @@ def make_all(
                 except AilotError as error:
                     failed[method] = str(error)
     if failed:
-        raise AilotError("; ".join(f"{stage} {method} {base.task}: {reason}" for method, reason in failed.items()))
+        raise AilotError("; ".join(f"{stage} {method} {base.task_name}: {reason}" for method, reason in failed.items()))

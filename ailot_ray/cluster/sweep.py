@@ -17,6 +17,7 @@ from ailot_ray.config import Config, flatten, with_settings
 from ailot_ray.errors import ConfigError
 from ailot_ray.pipeline import Experiment
 from ailot_ray.pipeline.align import SOLVES
+from ailot_ray.resolve import relevant_settings
 from ailot_ray.store import MANIFEST, RUN, SHORT, Key, Store, digest_of, read_json
 
 KINDS = ("intents", "alignment", "rewards", "policies", "scores")
@@ -186,7 +187,7 @@ def planned(experiment: Experiment, settings: Mapping[str, Any], seeds: Sequence
         "source": experiment.dataset.source,
         "data_digest": experiment.dataset.digest,
         "substituted": experiment.dataset.substituted,
-        "config": experiment.relevant_settings(),
+        "config": relevant_settings(experiment.config),
         "seeds": {
             str(seed): {kind: digest_of(kind, key)[:SHORT] for kind, key in experiment.keys(seed).items()} for seed in seeds
         },

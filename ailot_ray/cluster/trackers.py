@@ -10,8 +10,8 @@ from ray.tune.experiment import Trial
 
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.config import flatten
-from ailot_ray.defaults import resolve
 from ailot_ray.errors import ConfigError
+from ailot_ray.resolve import resolve
 from ailot_ray.store import digest_of
 
 Wandb = Literal["online", "offline"]

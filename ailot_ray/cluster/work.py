@@ -32,7 +32,7 @@ class Job:
     @property
     def name(self) -> str:
         seeds = "-".join(map(str, self.seeds))
-        return f"{self.stage}-{self.config.method}-{file_name_of(self.config.task)}-seeds-{seeds}"
+        return f"{self.stage}-{self.config.method}-{file_name_of(self.config.task_name)}-seeds-{seeds}"
 
 
 @dataclass(frozen=True)

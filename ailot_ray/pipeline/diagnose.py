@@ -21,6 +21,7 @@ from ailot_ray.data.trajectories import Expert
 from ailot_ray.errors import ConfigError
 from ailot_ray.method.neighbours import nearest_distances
 from ailot_ray.method.transport import align as align_pair
+from ailot_ray.methods import aligned_methods
 from ailot_ray.pipeline.align import Features
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.pretrain import pretrain, standardisation
@@ -45,7 +46,7 @@ def portrait(experiment: Experiment, seed: int) -> Artefact:
     """
     if not experiment.aligned:
         raise ConfigError(
-            f"--method {experiment.config.method} aligns nothing, so there is nothing to draw: choose ailot, otr or seabo"
+            f"--method {experiment.method.name} aligns nothing, so there is nothing to draw: choose {aligned_methods()}"
         )
     rewards = relabel(experiment, seed)
     intents = pretrain(experiment, [seed])[0] if experiment.uses_intents else None

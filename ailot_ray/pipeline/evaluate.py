@@ -18,6 +18,7 @@ from ailot_ray.pipeline.pretrain import pretrain
 from ailot_ray.pipeline.relabel import relabel
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps, train
 from ailot_ray.progress import progress_bar
+from ailot_ray.resolve import relevant_settings
 from ailot_ray.store import CHECKPOINTS, Artefact, write_json, write_parquet
 
 EPISODES, TRIAL = "episodes.parquet", "trial.json"
@@ -119,7 +120,7 @@ def _trial(experiment: Experiment, seed: int, policies: Artefact) -> dict[str, A
     """What a row of the results table says beside the scores."""
     dataset, task = experiment.dataset, experiment.task
     artefacts = {"policies": policies}
-    if experiment.config.method != "bc":
+    if experiment.method.rewarded:
         artefacts["rewards"] = relabel(experiment, seed)
     if experiment.aligned:
         artefacts["alignment"] = align(experiment, seed)
@@ -147,6 +148,6 @@ def _trial(experiment: Experiment, seed: int, policies: Artefact) -> dict[str, A
         "expert": [{"origin": expert.origin, "true_return": expert.true_return} for expert in experts],
         "method": experiment.config.method,
         "seed": seed,
-        "config": experiment.relevant_settings(),
+        "config": relevant_settings(experiment.config),
         "artefacts": {kind: artefact.folder.name for kind, artefact in artefacts.items()},
     }

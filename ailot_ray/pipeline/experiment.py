@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from ailot_ray.config import Config, flatten
+from ailot_ray.config import Config
 from ailot_ray.data import load_dataset
 from ailot_ray.data.experts import choose_experts
 from ailot_ray.data.trajectories import Dataset, Expert
-from ailot_ray.defaults import paths_read, resolve
+from ailot_ray.methods import Method, get_method
+from ailot_ray.resolve import resolve
 from ailot_ray.runtime import set_up_torch
 from ailot_ray.store import Artefact, Key, Store, digest_of
 from ailot_ray.tasks import Task, get_task
@@ -51,9 +51,13 @@ class Experiment:
         return choose_experts(self.config, self.dataset)
 
     @property
+    def method(self) -> Method:
+        return get_method(self.config.method)
+
+    @property
     def aligned(self) -> bool:
-        """Whether the method makes rewards of its own."""
-        return self.config.method in ("ailot", "otr", "seabo")
+        """Whether the method's rewards come from an alignment."""
+        return self.method.aligned
 
     @property
     def uses_intents(self) -> bool:
@@ -106,7 +110,7 @@ class Experiment:
             keys["intents"] = self.intents_key(seed)
         if self.aligned:
             keys["alignment"] = self.alignment_key(_digest(keys, "intents"))
-        if self.config.method != "bc":
+        if self.method.rewarded:
             keys["rewards"] = self.rewards_key(_digest(keys, "alignment"))
         keys["policies"] = self.policy_key(_digest(keys, "rewards"), seed)
         keys["scores"] = self.scores_key(digest_of("policies", keys["policies"]))
@@ -129,15 +133,6 @@ class Experiment:
             made = self.store.produce_all(kind, name, group_keys, functools.partial(train, group))
             found |= dict(zip(group, made, strict=True))
         return [artefact for artefact in found.values() if artefact is not None]
-
-    def relevant_settings(self) -> dict[str, Any]:
-        """The flat settings that the method's result depends on: what the results table shows."""
-        wanted = paths_read(self.config)
-        settings = {path: value for path, value in flatten(self.config).items() if path.startswith(wanted)}
-        if self.task.domain == "custom":  # a definition that has changed makes rows of its own
-            defined = ("environment", "horizon", "reference_min", "reference_max")
-            settings |= {f"task.{name}": getattr(self.task, name) for name in defined}
-        return settings
 
 
 def _digest(keys: Mapping[str, Key], kind: str) -> str | None:

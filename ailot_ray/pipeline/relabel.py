@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ailot_ray.errors import ConfigError
 from ailot_ray.method.diagnostics import collapse_and_saturation, look_ahead_distance, relabel_correlations, time_isometry
 from ailot_ray.method.reward import Rewards, rescale, rewards_from_costs
+from ailot_ray.methods import aligned_methods
 from ailot_ray.pipeline.align import SOLVES, Features, align, load_costs
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.pretrain import load_encoder, pretrain, untrained_encoder
@@ -24,10 +25,11 @@ REWARDS, REPORT = "rewards.parquet", "report.json"
 def relabel(experiment: Experiment, seed: int) -> Artefact:
     """The rewards of the experiment's method for one seed's intents. The true rewards are read for the report alone.
 
-    For `iql` these are the dataset's own rewards, rescaled by the domain's rule; behaviour cloning has none and may not ask.
+    For a method that takes the dataset's own rewards these are they, rescaled by the domain's rule. Raises ConfigError for a
+    method without rewards.
     """
-    if experiment.config.method == "bc":
-        raise ConfigError("--method bc has no rewards to relabel: choose ailot, otr or seabo")
+    if not experiment.method.rewarded:
+        raise ConfigError(f"--method {experiment.method.name} has no rewards to relabel: choose {aligned_methods()}")
     alignment = align(experiment, seed) if experiment.aligned else None
 
     def build(folder: Path) -> None:
@@ -47,8 +49,9 @@ def relabel(experiment: Experiment, seed: int) -> Artefact:
 def true_rewards(experiment: Experiment) -> NDArray[np.float32]:
     """The dataset's own rewards under the domain's rescaling. Raises ConfigError where the file has none."""
     if experiment.dataset.rewards is None:
+        source = experiment.dataset.source
         raise ConfigError(
-            f"--method iql needs true rewards, and {experiment.dataset.source} has no `rewards`: choose another method"
+            f"--method {experiment.method.name} needs true rewards, and {source} has no `rewards`: choose another method"
         )
     return rescale(experiment.dataset.rewards, experiment.dataset.offsets, experiment.config.reward)
 
@@ -73,7 +76,7 @@ def load_rewards(artefact: Artefact) -> NDArray[np.float32]:
 
 
 def load_shares(experiment: Experiment, seed: int) -> NDArray[np.float64]:
-    """exp(−τ·c/s) of an experiment that has been relabelled, (N,): its rewards before the domain's rescaling, as shares of α."""
+    """exp(−τ·c/s) of an experiment that has been relabelled, (N,): rewards before the domain's rescaling, as shares of α."""
     squashed = pq.read_table(relabel(experiment, seed).path(REWARDS), columns=["squashed"])["squashed"].to_numpy()
     return np.asarray(squashed / experiment.config.reward.alpha, np.float64)
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ailot_ray.method.iql import IQL, BehaviourCloning, Transitions
+from ailot_ray.method.iql import Transitions
+from ailot_ray.methods import load_learner
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import Curve, fit_members, save_tensors
 from ailot_ray.pipeline.relabel import load_rewards, relabel
@@ -39,16 +40,17 @@ def train(experiment: Experiment, seeds: Sequence[int], on_snapshot: OnSnapshot 
 
     `on_snapshot` is called after each snapshot; in a resumed training not again for those of before, but perhaps for the last.
     """
-    cloning = experiment.config.method == "bc"
-    rewards = {} if cloning else {seed: relabel(experiment, seed) for seed in seeds}
-    keys: dict[int, Key] = {seed: experiment.policy_key(None if cloning else rewards[seed].digest, seed) for seed in seeds}
+    method = experiment.method
+    rewards = {seed: relabel(experiment, seed) for seed in seeds} if method.rewarded else {}
+    keys: dict[int, Key] = {
+        seed: experiment.policy_key(rewards[seed].digest if method.rewarded else None, seed) for seed in seeds
+    }
     config = experiment.config.iql
     steps = snapshot_steps(config.steps, config.snapshots)
 
     def fit(missing: Sequence[int], folders: list[Path]) -> None:
-        stacked = None if cloning else np.stack([load_rewards(rewards[seed]) for seed in missing])
-        data = transitions(experiment, stacked)
-        learner = BehaviourCloning(data, missing, config) if cloning else IQL(data, missing, config)
+        stacked = np.stack([load_rewards(rewards[seed]) for seed in missing]) if method.rewarded else None
+        learner = load_learner(method.learner)(transitions(experiment, stacked), missing, config)
 
         def keep(step: int) -> None:
             for member, folder in enumerate(folders):

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ailot_ray.__main__ import main
-from ailot_ray.config import METHODS, Config, flatten
+from ailot_ray.config import Config, flatten
+from ailot_ray.methods import METHODS
 from ailot_ray.store import MANIFEST
 from ailot_ray.tasks import TASKS
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from data.synthetic import episodes, write_hdf5
 
-from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig, Method
+from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig
 from ailot_ray.pipeline import Experiment
 from ailot_ray.store import Store
 
@@ -40,7 +40,7 @@ def hopper(tmp_path: Path) -> Path:
 def open_experiment(hopper: Path, tmp_path: Path) -> OpenExperiment:
     """Open an experiment of `hopper`, or of `data`, in the named store; other arguments are fields of Config."""
 
-    def opened(method: Method = "ailot", store: str = "store", data: Path = hopper, **fields: Any) -> Experiment:
+    def opened(method: str = "ailot", store: str = "store", data: Path = hopper, **fields: Any) -> Experiment:
         config = Config(task="hopper-medium-v2", data=data, method=method, device="cpu", **(TINY | fields))
         return Experiment.open(config, Store(tmp_path / store))
 

@@ -11,7 +11,7 @@ from data.synthetic import Arrays, episodes, write_hdf5
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from ailot_ray.config import Method, RewardConfig, TransportConfig
+from ailot_ray.config import RewardConfig, TransportConfig
 from ailot_ray.errors import ConfigError, DataError
 from ailot_ray.method.transport import align as align_pair
 from ailot_ray.pipeline import Experiment, align, load_report, load_rewards, pretrain, relabel
@@ -26,7 +26,7 @@ def costs_of(experiment: Experiment, seed: int = 0) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("method", ["ailot", "otr", "seabo"])
-def test_relabelling_never_reads_the_true_rewards(method: Method, open_experiment: OpenExperiment, tmp_path: Path) -> None:
+def test_relabelling_never_reads_the_true_rewards(method: str, open_experiment: OpenExperiment, tmp_path: Path) -> None:
     arrays = episodes(LENGTHS, ENDS)
     scrambled = arrays | {"rewards": np.random.default_rng(1).normal(3.0, 9.0, sum(LENGTHS)).astype(np.float32)}
     expert = write_hdf5(tmp_path / "expert.hdf5", episodes([21], ["timeout"], seed=5), without=["rewards"])
@@ -147,9 +147,7 @@ def test_an_expert_may_be_longer_or_shorter_than_every_trajectory(
 
 
 @pytest.mark.parametrize("method", ["ailot", "otr"])
-def test_of_two_experts_each_trajectory_takes_the_better(
-    method: Method, open_experiment: OpenExperiment, tmp_path: Path
-) -> None:
+def test_of_two_experts_each_trajectory_takes_the_better(method: str, open_experiment: OpenExperiment, tmp_path: Path) -> None:
     # two clusters of trajectories far apart, and an expert in the middle of each, the later cluster's first
     arrays, experts = episodes(LENGTHS, ENDS), episodes([20, 20], ["timeout", "timeout"], seed=3)
     later = np.arange(sum(LENGTHS)) >= sum(LENGTHS[:7])

@@ -11,17 +11,19 @@ import pyarrow.parquet as pq
 import pytest
 from data.synthetic import episodes, write_hdf5
 
-from ailot_ray.config import METHODS, EvaluationConfig, Method, RewardConfig, TransportConfig
+from ailot_ray.config import EvaluationConfig, RewardConfig, TransportConfig
 from ailot_ray.envs import Episode
 from ailot_ray.files import sha256_of
+from ailot_ray.methods import METHODS
 from ailot_ray.pipeline import Experiment, align, evaluate, load_policy, pretrain, record_policy, relabel, score_snapshot, train
 from ailot_ray.pipeline.train import snapshot_steps
 from ailot_ray.report.results import load_trials
+from ailot_ray.resolve import relevant_settings
 from ailot_ray.store import MANIFEST, RUN, Artefact, digest_of
 
 from .conftest import ENDS, LENGTHS, TINY, OpenExperiment
 
-WORK: dict[Method, dict[str, int]] = {
+WORK: dict[str, dict[str, int]] = {
     "ailot": {"fit": 2, "align_pair": 12, "rewards_from_costs": 1, "roll_out": 2},
     "otr": {"fit": 1, "align_pair": 12, "rewards_from_costs": 1, "roll_out": 2},
     "seabo": {"fit": 1, "nearest_distances": 12, "rewards_from_costs": 1, "roll_out": 2},
@@ -29,7 +31,7 @@ WORK: dict[Method, dict[str, int]] = {
     "bc": {"fit": 1, "roll_out": 2},
 }
 """What one trial of each method has to do: networks trained, pairs aligned, and roll-outs of two snapshots."""
-KINDS: dict[Method, set[str]] = {
+KINDS: dict[str, set[str]] = {
     "ailot": {"intents", "alignment", "rewards", "policies", "scores"},
     "otr": {"alignment", "rewards", "policies", "scores"},
     "seabo": {"alignment", "rewards", "policies", "scores"},
@@ -54,7 +56,7 @@ def count_of(store: Path, kind: str) -> int:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_stage_runs_once_and_is_read_back_afterwards(
-    method: Method, open_experiment: OpenExperiment, calls: Counter[str]
+    method: str, open_experiment: OpenExperiment, calls: Counter[str]
 ) -> None:
     experiment = open_experiment(method)
     first = evaluate(experiment, 0)
@@ -115,7 +117,7 @@ def test_scores_of_another_simulator_are_other_scores_of_the_same_policies(open_
     assert ours.scores_key("policy") != d4rls.scores_key("policy")
     assert ours.keys(0)["policies"] == d4rls.keys(0)["policies"]
     assert "simulator" not in ours.scores_key("policy")["evaluation"]  # scores from before there was a choice are found
-    assert d4rls.relevant_settings()["evaluation.simulator"] == "d4rl"
+    assert relevant_settings(d4rls.config)["evaluation.simulator"] == "d4rl"
 
 
 def test_the_games_are_those_that_the_settings_ask_for(
@@ -174,7 +176,7 @@ def test_iql_learns_from_the_true_rewards(open_experiment: OpenExperiment) -> No
 
 
 @pytest.mark.parametrize("method", ["ailot", "bc"])
-def test_the_bytes_depend_on_configuration_and_seed_alone(method: Method, open_experiment: OpenExperiment) -> None:
+def test_the_bytes_depend_on_configuration_and_seed_alone(method: str, open_experiment: OpenExperiment) -> None:
     alone, company = open_experiment(method, store="alone"), open_experiment(method, store="company")
     evaluate(alone, 0)
     if company.uses_intents:
@@ -191,7 +193,7 @@ def test_seeds_differ(open_experiment: OpenExperiment) -> None:
     assert sha256_of(one.path("actor-00000008.safetensors")) != sha256_of(other.path("actor-00000008.safetensors"))
 
 
-def scores_of(open_experiment: OpenExperiment, method: Method = "ailot") -> tuple[Experiment, Artefact]:
+def scores_of(open_experiment: OpenExperiment, method: str = "ailot") -> tuple[Experiment, Artefact]:
     experiment = open_experiment(method, iql=replace(TINY["iql"], steps=9, snapshots=3))
     return experiment, evaluate(experiment, 3)
 
@@ -273,7 +275,7 @@ def test_pretraining_tells_of_each_point(open_experiment: OpenExperiment) -> Non
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_keys_are_known_before_anything_is_made(method: Method, open_experiment: OpenExperiment) -> None:
+def test_keys_are_known_before_anything_is_made(method: str, open_experiment: OpenExperiment) -> None:
     experiment = open_experiment(method)
     expected = {kind: digest_of(kind, key) for kind, key in experiment.keys(1).items()}
     evaluate(experiment, 1)

@@ -10,9 +10,9 @@ from data.synthetic import Arrays, episodes, write_hdf5
 from numpy.typing import NDArray
 
 from ailot_ray.config import Config, ICVFConfig, RewardConfig, TransportConfig
-from ailot_ray.defaults import resolve
 from ailot_ray.pipeline import load_report
 from ailot_ray.pipeline.warnings import relabel_warnings
+from ailot_ray.resolve import resolve
 
 from .conftest import ENDS, LENGTHS, TINY, OpenExperiment
 
