@@ -1,9 +1,9 @@
 """ailot_ray: offline imitation learning by optimal transport between intents, as an experiment platform.
 
-    from ailot_ray import Config, Store, Experiment, evaluate
+    from ailot_ray import Config, Experiment, evaluate
 
-    experiment = Experiment.open(Config(task="hopper-builtin"), Store(Path("store")))
-    scores = evaluate(experiment, seed=0)          # pretrains, aligns, relabels and learns whatever is not in the store yet
+    experiment = Experiment.open(Config(task="hopper-builtin"), "store")
+    scores = evaluate(experiment, [0])             # pretrains, aligns, relabels and learns whatever is not in the store yet
 
 The names below are imported when they are first used: importing the package loads neither torch nor a simulator.
 """

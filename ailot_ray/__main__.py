@@ -13,6 +13,7 @@ from ailot_ray.cli.running import run_command
 from ailot_ray.cli.settings import Settings
 from ailot_ray.cli.showing import Export, Fetch, Inspect, Results, Tasks
 from ailot_ray.cli.verbs import Evaluate, Pretrain, Relabel, Run, Train
+from ailot_ray.memory import keep_freed_memory
 
 _sub = tyro.conf.subcommand
 Data = (
@@ -42,6 +43,7 @@ PROGRAM = "python -m ailot_ray"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
+    keep_freed_memory()
     arguments = sys.argv[1:] if arguments is None else arguments
     return run_command(Verb, PROGRAM, ABOUT, arguments or ["--help"])
 

@@ -50,7 +50,7 @@ class Section:
         cls.prefix = prefix
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
+        for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name)
             if isinstance(value, Path) or is_dataclass(value):
                 continue
@@ -271,7 +271,7 @@ def _typed(section: Any, path: str, value: Any) -> Any:
 
 
 @functools.cache
-def _hints(section: Any) -> dict[str, Any]:
+def _hints(section: type[Any]) -> dict[str, Any]:
     """The types of a section's fields, bounds included."""
     hints = get_type_hints(section, include_extras=True)
     return {item.name: hints[item.name] for item in fields(section)}

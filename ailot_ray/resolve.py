@@ -17,7 +17,7 @@ def resolve(config: Config) -> Config:
     'cosine'
     """
     config = replace(config, task=config.task_name)
-    task = get_task(config.task)
+    task = get_task(config.task_name)
     given = flatten(config)
     defaults = get_method(config.method).defaults(task) | dict(task.settings)
     filled = with_settings(config, {path: value for path, value in defaults.items() if given.get(path, "") is None})
@@ -43,7 +43,7 @@ def _target(config: Config, task: Task) -> Target | None:
 
 def relevant_settings(config: Config) -> dict[str, object]:
     """The settings, by path, that a result of a resolved configuration depends on: the columns of a results table."""
-    task, prefixes = get_task(config.task), get_method(config.method).paths_read(config.transport.space)
+    task, prefixes = get_task(config.task_name), get_method(config.method).paths_read(config.transport.space)
     settings = {path: value for path, value in flatten(config).items() if path.startswith(prefixes)}
     if task.domain == "custom":  # a definition that has changed makes rows of its own
         settings |= {

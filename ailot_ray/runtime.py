@@ -1,22 +1,32 @@
-"""How a process is set up for a stage: the device, one thread, and memory that is kept."""
+"""Where a stage computes: its device, on one thread."""
 
-import ctypes
-import functools
-import platform
+import contextlib
+from collections.abc import Iterator
 
 import torch
 
 from ailot_ray.errors import ConfigError
 
 
-def set_up_torch(device: str) -> torch.device:
-    """Turn the `device` setting into a torch device and limit this process to one CPU thread.
+@contextlib.contextmanager
+def reproducible() -> Iterator[None]:
+    """Limit torch to one CPU thread and to full float32 precision, and give back what was set before.
 
     The networks are small: a second thread makes them slower wherever the other core has work, and the bytes of a result would
     depend on the number of threads. Several processes use several cores (`--workers`).
     """
+    threads, tf32 = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
     torch.set_num_threads(1)
-    _keep_freed_memory()
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def choose_device(device: str) -> torch.device:
+    """Turn the `device` setting into a torch device. Raises ConfigError where it is none, or not there."""
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     try:
         chosen = torch.device(name)
@@ -28,19 +38,4 @@ def set_up_torch(device: str) -> torch.device:
         count = torch.cuda.device_count()
         if (chosen.index or 0) >= count:
             raise ConfigError(f"--device {device} is not there: torch sees {count} CUDA devices; use --device cpu or auto")
-        torch.backends.cuda.matmul.allow_tf32 = False
     return chosen
-
-
-@functools.cache
-def _keep_freed_memory() -> None:
-    """Let glibc reuse freed blocks in place of returning them to the system (training on a CPU is 5 to 10 % faster for it).
-
-    Activations of a batch lie just above the size from which malloc maps fresh pages for every single tensor.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc, gibibyte = ctypes.CDLL(None), 1 << 30
-        trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
-        libc.mallopt(mmap_threshold, gibibyte)
-        libc.mallopt(trim_threshold, gibibyte)
-        libc.mallopt(top_pad, 1 << 26)

@@ -1,34 +1,39 @@
 """Artefact folders: each named by a digest of exactly what it depends on, sealed by a manifest, never half written.
 
-    <root>/<kind>/<task>-<digest>/manifest.json     kind, digest, key, and the SHA-256 of every file beside it
+    <root>/<kind>/<task>-<digest>/manifest.json     kind, digest, key, code version, and the SHA-256 of every file beside it
     <root>/.work/<kind>-<digest>/                    being made: checkpoints and parts, from which a killed run goes on
     <root>/.locks/<kind>-<digest>.lock               held while it is made, so that two processes never make it twice
     <root>/.journal/<host>-<process>.jsonl           what that process began and finished, a line each
 
 A folder is renamed into place when it is complete, so whatever has a manifest is whole. `run.json` (time, host, versions) is
-kept beside the results but is no part of them: it has no digest, and equal keys give equal bytes without it.
+kept beside the results but is no part of them: it has no digest, and equal keys give equal bytes without it. A file is hashed
+when it is sealed, and again when its size or its time of change differ from what they were then.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import platform
 import re
 import shutil
+import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
 from ailot_ray.errors import StoreError
 from ailot_ray.files import replacing, sha256_of
+from ailot_ray.records import CodeVersion, Manifest, RunRecord, read_record
 
 MANIFEST, RUN = "manifest.json", "run.json"
 CHECKPOINTS = "checkpoints"
@@ -49,9 +54,9 @@ def file_name_of(task: str) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, keys sorted."""
+    """Write JSON atomically, keys sorted; records (:mod:`ailot_ray.records`) as they are read back."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=msgspec.to_builtins) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -75,16 +80,27 @@ class Artefact:
     kind: str
     digest: str
     folder: Path
+    code: CodeVersion | None = field(default=None, compare=False)
+    """Which code made it; None of stores from before manifests told."""
 
     def path(self, name: str) -> Path:
         return self.folder / name
 
+    @property
+    def run(self) -> RunRecord | None:
+        """When, where and with what it was made; None where that is not known."""
+        return _read_run(self.folder)
+
 
 class Store:
-    """The artefacts below one folder. Raises StoreError where the folder cannot be used."""
+    """The artefacts below one folder. Raises StoreError where the folder cannot be used.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    >>> Store("store").root
+    PosixPath('store')
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = root = Path(root)
         try:
             (root / ".locks").mkdir(parents=True, exist_ok=True)
             probe = root / ".locks" / f".probe-{os.getpid()}"
@@ -108,7 +124,7 @@ class Store:
         """Add a line to this process's journal: what was really executed, by whom and when."""
         line = {"event": event, "kind": kind, "digest": digest[:SHORT], "time": round(time.time(), 3), **about}
         path = self.root / ".journal" / f"{platform.node()}-{os.getpid()}.jsonl"
-        with contextlib.suppress(OSError):  # no work is lost for want of a note of it
+        with contextlib.suppress(OSError):  # best effort: no work depends on it
             path.parent.mkdir(exist_ok=True)
             with path.open("a") as journal:
                 journal.write(json.dumps(line) + "\n")
@@ -122,20 +138,29 @@ class Store:
         if not (folder / MANIFEST).exists():
             return None
         remedy = f"delete the folder {folder} and run again"
-        manifest = read_json(folder / MANIFEST)
-        if not isinstance(manifest, dict) or manifest.get("digest") != digest:
+        manifest = read_record(folder / MANIFEST, Manifest)
+        if manifest.digest != digest:
             raise StoreError(f"{folder / MANIFEST} does not carry the digest {digest[:SHORT]} that its folder names: {remedy}")
         _check_files(folder, manifest, remedy)
-        return Artefact(kind, digest, folder)
+        return Artefact(kind, digest, folder, manifest.code)
 
-    def produce(self, kind: str, task: str, key: Key, build: Callable[[Path], None]) -> Artefact:
+    def produce(self, kind: str, task: str, key: Key, build: Callable[[Path], None], amount: int = 1) -> Artefact:
         """Find the artefact, or let `build` fill a work folder and seal it. What an earlier, killed build left there stays."""
-        return self.produce_all(kind, task, [key], lambda folders: build(folders[0]))[0]
+        return self.produce_all(kind, task, [key], lambda folders: build(folders[0]), amount)[0]
 
-    def produce_all(self, kind: str, task: str, keys: list[Key], build: Callable[[list[Path]], None]) -> list[Artefact]:
+    def produce_all(
+        self,
+        kind: str,
+        task: str,
+        keys: list[Key],
+        build: Callable[[list[Path]], None],
+        amount: int = 1,
+        sources: Mapping[str, str] | None = None,
+    ) -> list[Artefact]:
         """As `produce` for artefacts that are made together; all of `keys` are handed to `build`, so leave finished ones out.
 
-        The work folder of the first key holds what they share, such as a checkpoint.
+        The work folder of the first key holds what they share, such as a checkpoint. `amount` and `sources` are noted in
+        run.json (:class:`ailot_ray.records.RunRecord`).
         """
         with contextlib.ExitStack() as stack:
             for digest in sorted({digest_of(kind, key) for key in keys}):  # one order for everybody: no deadlock
@@ -149,49 +174,70 @@ class Store:
                 self.note("began", kind, digest_of(kind, key))
             began = time.time()
             build(work)
-            return [self._seal(kind, task, key, folder, began) for key, folder in zip(keys, work, strict=True)]
+            facts = _run_facts(amount, sources or {})
+            return [self._seal(kind, task, key, folder, began, facts) for key, folder in zip(keys, work, strict=True)]
 
-    def _seal(self, kind: str, task: str, key: Key, work: Path, began: float) -> Artefact:
+    def _seal(self, kind: str, task: str, key: Key, work: Path, began: float, facts: RunRecord) -> Artefact:
         for leftover in work.rglob(".tmp-*"):
             leftover.unlink()
-        write_json(work / RUN, _run_facts(began))
         paths = sorted(path.relative_to(work) for path in work.rglob("*") if path.is_file())
         kept = [path for path in paths if path.parts[0] not in (RUN, MANIFEST, CHECKPOINTS)]
         files = {str(path): sha256_of(work / path) for path in kept}
-        digest, final = digest_of(kind, key), self.folder(kind, task, key)
-        write_json(work / MANIFEST, {"kind": kind, "digest": digest, "key": key, "files": files})
+        stamps = {str(path): _stamp(work / path) for path in kept}
+        write_json(work / RUN, msgspec.structs.replace(facts, seconds=round(time.time() - began, 3), stamps=stamps))
+        digest, final, code = digest_of(kind, key), self.folder(kind, task, key), code_version()
+        write_json(work / MANIFEST, Manifest(kind, digest, key, files, code))
         final.parent.mkdir(parents=True, exist_ok=True)
         if (final / MANIFEST).exists():  # another process made it, as part of another group: the same bytes
             shutil.rmtree(work)
-            return Artefact(kind, digest, final)
+            return Artefact(kind, digest, final, code)
         if final.exists():  # no manifest, so never finished
             shutil.rmtree(final)
         shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)  # last: where the disk is full above, training is not lost
         work.replace(final)
         self.note("finished", kind, digest)
-        return Artefact(kind, digest, final)
+        return Artefact(kind, digest, final, code)
 
 
 def open_artefact(kind: str, folder: Path) -> Artefact:
     """The finished artefact in `folder`, its files checked. Raises StoreError where it is none, damaged, or of another kind."""
     if not (folder / MANIFEST).is_file():
         raise StoreError(f"{folder} is no artefact of a store (it has no {MANIFEST}): name a folder below STORE/{kind}")
-    manifest = read_json(folder / MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+    manifest = read_record(folder / MANIFEST, Manifest)
+    if manifest.kind != kind:
         raise StoreError(f"{folder} does not hold {kind}: name a folder below STORE/{kind}")
-    _check_files(folder, manifest, f"delete the folder {folder} and make it again")
-    return Artefact(kind, str(manifest.get("digest")), folder)
+    _check_files(folder, manifest, f"delete the folder {folder} and run the same command again")
+    return Artefact(kind, manifest.digest, folder, manifest.code)
 
 
-def _check_files(folder: Path, manifest: dict[str, Any], remedy: str) -> None:
-    """Raise StoreError where a file that the manifest lists is missing or changed."""
-    if not isinstance(manifest.get("files"), dict):
-        raise StoreError(f"{folder / MANIFEST} does not list the folder's files: {remedy}")
-    for name, expected in manifest["files"].items():
-        if not (folder / name).is_file():
-            raise StoreError(f"{folder / name} is missing: {remedy}")
-        if sha256_of(folder / name) != expected:
-            raise StoreError(f"{folder / name} is damaged (its SHA-256 is not the manifest's): {remedy}")
+def _check_files(folder: Path, manifest: Manifest, remedy: str) -> None:
+    """Raise StoreError where a file that the manifest lists is missing or changed; files with their old stamp are not read."""
+    run = _read_run(folder)
+    known = run.stamps if run else {}
+    stamps = {}
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise StoreError(f"{path} is missing: {remedy}")
+        stamps[name] = _stamp(path)
+        if known.get(name) != stamps[name] and sha256_of(path) != expected:
+            raise StoreError(f"{path} is damaged (its SHA-256 is not the manifest's): {remedy}")
+    if run and known != stamps:  # a copied store: hashed once, not at every run
+        with contextlib.suppress(StoreError):
+            write_json(folder / RUN, msgspec.structs.replace(run, stamps=stamps))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _read_run(folder: Path) -> RunRecord | None:
+    """None where there is none, or it cannot be read: it is no part of the artefact."""
+    try:
+        return read_record(folder / RUN, RunRecord)
+    except StoreError:
+        return None
 
 
 def read_journal(root: Path) -> list[dict[str, Any]]:
@@ -200,16 +246,36 @@ def read_journal(root: Path) -> list[dict[str, Any]]:
     return sorted((json.loads(line) for line in lines), key=lambda entry: entry["time"])
 
 
-def _run_facts(began: float) -> dict[str, Any]:
-    """When, where and with what an artefact was made; `seconds` covers the last, uninterrupted run only."""
-    return {
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seconds": round(time.time() - began, 3),
-        "host": platform.node(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in ("torch", "numpy", "mujoco", "gymnasium")},
-    }
+def _run_facts(amount: int, sources: Mapping[str, str]) -> RunRecord:
+    return RunRecord(
+        finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        seconds=0.0,
+        host=platform.node(),
+        machine=f"{platform.machine()}, {os.cpu_count()} cores",
+        python=platform.python_version(),
+        packages={name: _version(name) for name in ("torch", "numpy", "mujoco", "gymnasium")},
+        amount=amount,
+        sources=dict(sources),
+    )
+
+
+@functools.cache
+def code_version() -> CodeVersion:
+    """The package's version and, where it runs from a git checkout, the commit and whether files have changed since."""
+    version = _version("ailot-ray") or "unknown"
+    home = Path(__file__).parent
+    commit = _git(home, "rev-parse", "HEAD")
+    if not commit or not _git(home, "ls-files", "store.py"):  # none, or the repository of somebody else around it
+        return CodeVersion(version)
+    return CodeVersion(version, commit, bool(_git(home, "status", "--porcelain", "--", ".")))
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _version(package: str) -> str | None:

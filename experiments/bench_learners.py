@@ -29,10 +29,10 @@ import tyro
 from numpy.typing import NDArray
 
 from ailot_ray.config import ICVFConfig, IQLConfig
+from ailot_ray.memory import keep_freed_memory
 from ailot_ray.method.goals import GoalSampler
 from ailot_ray.method.icvf import ICVF
 from ailot_ray.method.iql import IQL, Transitions
-from ailot_ray.runtime import set_up_torch
 
 N, O, A, BATCH, WIDTH = 200_000, 11, 3, 256, 256  # noqa: E741
 Advance = Callable[[int], object]
@@ -154,7 +154,8 @@ def icvf_products() -> list[tuple[int, int, int, int]]:
 
 
 def main(arguments: Arguments) -> None:
-    set_up_torch("cpu")
+    torch.set_num_threads(1)
+    keep_freed_memory()
     columns = data()
     learners: dict[str, tuple[str, Advance, int]] = {
         "IQL, arithmetic floor": ("iql", floor(iql_products()), 4),

@@ -38,11 +38,11 @@ from transport_peers import (
 )
 
 from ailot_ray.config import TransportConfig
+from ailot_ray.memory import keep_freed_memory
 from ailot_ray.method.fused import solve_fused
 from ailot_ray.method.networks import StackedMLP, initialise
 from ailot_ray.method.sinkhorn import sinkhorn
 from ailot_ray.method.transport import align, look_ahead_cost, prepare
-from ailot_ray.runtime import set_up_torch
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -200,7 +200,8 @@ def lengths(arguments: Arguments) -> dict[str, Any]:
 def work(core: int, count: int, ready: Any, pipe: Any) -> None:
     """A worker on its own core: wall seconds of `count` alignments."""
     os.sched_setaffinity(0, {core})
-    set_up_torch("cpu")
+    torch.set_num_threads(1)
+    keep_freed_memory()
     agent, expert = intents(gait(1000, 1)), intents(gait(1000, 2))
     for _ in range(5):
         align(agent, expert, settings(0.01))
@@ -275,7 +276,8 @@ def scaling(arguments: Arguments) -> dict[str, Any]:
 def main(arguments: Arguments) -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[0]})  # threads of every library share one core
-    set_up_torch("cpu")
+    torch.set_num_threads(1)
+    keep_freed_memory()
     if arguments.quick:
         arguments = Arguments(**(vars(arguments) | {"repeat": 3, "plot": None}))
     results: dict[str, Any] = {}

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import d3rlpy
 import numpy as np
+import torch
 import tyro
 
 from ailot_ray import Config, Experiment, Store
 from ailot_ray.envs import roll_out
+from ailot_ray.memory import keep_freed_memory
 from ailot_ray.pipeline.relabel import true_rewards
-from ailot_ray.runtime import set_up_torch
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> None:
-    set_up_torch("cpu")
+    torch.set_num_threads(1)
+    keep_freed_memory()
     d3rlpy.seed(arguments.seed)
     experiment = Experiment.open(Config(task=arguments.task, data=arguments.data, method="iql"), Store(Path("store")))
     dataset, task, settings = experiment.dataset, experiment.task, experiment.config.iql

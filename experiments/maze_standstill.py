@@ -47,7 +47,7 @@ def main(arguments: Arguments) -> None:
     states, goal = experiment.dataset.observations, MAZES[experiment.task.environment].goal
     still = (np.abs(states[:, VELOCITIES]) < STILL).all(axis=1)
     print(f"{still.mean():.1%} of the file's steps at rest\n\n| metres to the target | steps | mean reward |\n|---|---|---|")
-    rewards = pq.read_table(relabel(experiment, arguments.seed).path(REWARDS), columns=["squashed"])["squashed"].to_numpy()
+    rewards = pq.read_table(relabel(experiment, [arguments.seed])[0].path(REWARDS), columns=["squashed"])["squashed"].to_numpy()
     distance = np.linalg.norm(states[:, :2] - goal, axis=1)
     for low, high in itertools.pairwise(BOUNDS):
         inside = (distance >= low) & (distance < high)
@@ -56,7 +56,7 @@ def main(arguments: Arguments) -> None:
     if not arguments.episodes:
         return
     step = arguments.step or experiment.config.iql.steps
-    policy = load_policy(train(experiment, [arguments.seed])[0], step)
+    policy = load_policy(train(experiment, [arguments.seed])[0].folder, step)
     print(f"\n| actions, policy of step {step:,} | reach the target | at rest at the end |\n|---|---|---|")
     for name, noise in (("mean", None), ("sampled", policy.std)):
         games = [_play(experiment, policy, arguments.seed, index, noise) for index in range(arguments.episodes)]

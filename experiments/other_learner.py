@@ -92,7 +92,7 @@ class OtherLearner:
         data = d3rlpy.dataset.MDPDataset(
             observations=dataset.observations,
             actions=dataset.actions,
-            rewards=load_rewards(relabel(experiment, seed)),
+            rewards=load_rewards(relabel(experiment, [seed])[0]),
             terminals=dataset.terminals.astype(np.float32),
             timeouts=(ends & ~dataset.terminals).astype(np.float32),
         )

@@ -98,7 +98,7 @@ def plain(data: Path, store: Path) -> dict[str, float]:
     passed("open the dataset, name the alignment")
     experiment.store.produce("alignment", experiment.task.name, key, build)
     passed("seal")
-    relabel(experiment, 0)
+    relabel(experiment, [0])[0]
     passed("rewards and report")
     return {step: at - before for (step, at), (_, before) in zip(marks[1:], marks, strict=False)}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
+from msgspec import to_builtins
 
 from ailot_ray import Config, Experiment, Store, align, collect, evaluate, pretrain, relabel, train
 from ailot_ray.config import EvaluationConfig, ICVFConfig, IQLConfig, TransportConfig
@@ -69,20 +70,20 @@ def main(arguments: Arguments) -> None:
     print(f"   order of time in the coupling: {one.coherence().correlation:.2f} (1: in order, 0: none)")
 
     # Stage 2 and 3 for the whole dataset: costs, then rewards α·exp(−τ·cost/s), with a report of what to think of them.
-    costs = load_costs(align(experiment, 0), len(dataset))
+    costs = load_costs(align(experiment, [0])[0], len(dataset))
     assert np.allclose(costs[0, longest], one.cost)
-    rewards = load_rewards(relabel(experiment, 0))
+    rewards = load_rewards(relabel(experiment, [0])[0])
     print(f"\n4. {len(rewards):,} rewards from {rewards.min():.2f} to {rewards.max():.2f}, none of them from the simulator")
-    print(format_relabel_report(load_report(experiment, 0)))
+    print(format_relabel_report(to_builtins(load_report(experiment, 0))))
 
     # Another k is another alignment of the same intents: the experiment below pretrains nothing.
-    other = experiment.sibling(replace(config, transport=TransportConfig(k=0)))
-    changed = np.corrcoef(costs[0], load_costs(align(other, 0), len(dataset))[0])[0, 1]
+    other = experiment.with_config(replace(config, transport=TransportConfig(k=0)))
+    changed = np.corrcoef(costs[0], load_costs(align(other, [0])[0], len(dataset))[0])[0, 1]
     print(f"\n5. with k = 0 in place of {experiment.config.transport.k}, costs correlate at {changed:.3f} with those before")
 
     # Stage 4 and evaluation. The table is made of what the store holds.
     train(experiment, [0])
-    evaluate(experiment, 0)
+    evaluate(experiment, [0])[0]
     print("\n6. the policy:")
     print(format_table(results_table(collect(arguments.store))))
 

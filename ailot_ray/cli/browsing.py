@@ -15,11 +15,12 @@ from ailot_ray.config import Config, with_settings
 from ailot_ray.data.builtin import SOURCE
 from ailot_ray.errors import AilotError, ConfigError, DataError
 from ailot_ray.methods import get_method
-from ailot_ray.pipeline import Experiment, portrait, record_policy
+from ailot_ray.pipeline import Experiment, diagnose, record_policy
 from ailot_ray.pipeline.evaluate import TRIAL
+from ailot_ray.records import TrialRecord, read_record
 from ailot_ray.report.page.runs import Run, video_path
 from ailot_ray.report.page.sources import Sources, find_stores
-from ailot_ray.store import SHORT, Store, read_json
+from ailot_ray.store import SHORT, Store, open_artefact
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Portrait:
                 path = video_path(store, _folder(run))
                 record_policy(experiment, seed, path)
             else:
-                path = portrait(experiment, seed).folder
+                path = diagnose(experiment, [seed])[0].folder
             made[run.digest] = str(path)
             print(f"{run.digest}: {path}")
         return {"made": made}
@@ -143,11 +144,13 @@ def _chosen(runs: list[Run], wanted: tuple[str, ...]) -> list[Run]:
 
 def reopen(run: Run, store: Path, data: Path | None = None) -> tuple[Experiment, int]:
     """The experiment that a finished run came from, and its seed. Raises DataError where its data are not there any more."""
-    record = read_json(_folder(run) / TRIAL)
-    source = str(record["data"]["source"])
-    config = Config(task=run.task, method=record["method"], device="cpu")
-    settings = dict(record["config"])
-    if data is not None or (record["data"]["substituted"] and source != SOURCE):
+    artefact = open_artefact("scores", _folder(run))
+    record = read_record(artefact.path(TRIAL), TrialRecord)
+    made = artefact.run
+    source = record.data.source or (made.sources["data"] if made else SOURCE)
+    config = Config(task=run.task, method=record.method, device="cpu")
+    settings = dict(record.config)
+    if data is not None or (record.data.substituted and source != SOURCE):
         settings["data"] = str(data or source)
     elif source != SOURCE:
         settings["data_dir"] = str(Path(source).parent)
@@ -156,7 +159,7 @@ def reopen(run: Run, store: Path, data: Path | None = None) -> tuple[Experiment,
     except AilotError as error:
         where = "--data FILE names its data where they lie now"
         raise DataError(f"trial {run.digest} cannot be opened again: {error}; {where}") from error
-    seed = int(record["seed"])
+    seed = record.seed
     if experiment.dataset.digest != run.data_digest:
         raise DataError(f"{experiment.dataset.source} is not the file of trial {run.digest}: give that one with --data FILE")
     return experiment, seed

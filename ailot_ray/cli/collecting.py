@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from ailot_ray.envs import Policy, roll_out
 from ailot_ray.envs.custom import describe_environment
@@ -15,7 +16,6 @@ from ailot_ray.files import replacing
 from ailot_ray.pipeline import Collection, collect_dataset
 from ailot_ray.pipeline.mixture import RANDOM, load_actors, parse_member
 from ailot_ray.progress import progress_bar
-from ailot_ray.runtime import set_up_torch
 from ailot_ray.task_files import names_in
 from ailot_ray.tasks import Task, get_task
 
@@ -120,7 +120,7 @@ class Register:
         reference = f"{self.file}:{self.name}"
         if self.file.exists() and reference in names_in(self.file):
             raise ConfigError(f"{self.file} has a task [{self.name}] already: choose another --name, or edit the file")
-        set_up_torch("cpu")
+        torch.set_num_threads(1)
         task = describe_environment(self.env, self.horizon)
         low = self._measure(task, RANDOM) if self.reference_min is None else self.reference_min
         high = self._measure(task, self.expert) if self.expert is not None else self.reference_max

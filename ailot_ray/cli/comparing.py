@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import to_builtins
 from numpy.typing import NDArray
 
 from ailot_ray.cli.jobs import perform_all
@@ -53,8 +54,11 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
         label = " ".join(f"{path}={value}" for path, value in settings.items() if path in several) or config.method
         try:
             perform_all("relabel", config, [config.method], sweep.seeds, store, options)
-            experiment = experiment.sibling(config) if experiment else Experiment.open(config, Store(store))
-            reports = [load_report(experiment, seed) for seed in (sweep.seeds if experiment.uses_intents else sweep.seeds[:1])]
+            experiment = experiment.with_config(config) if experiment else Experiment.open(config, Store(store))
+            reports = [
+                to_builtins(load_report(experiment, seed))
+                for seed in (sweep.seeds if experiment.uses_intents else sweep.seeds[:1])
+            ]
             shares[label] = load_shares(experiment, sweep.seeds[0])
         except AilotError as error:
             lines.append([label, *[NONE] * len(MEASURES), str(error)])

@@ -1,6 +1,6 @@
 """Stages of several methods and seeds: in this process where one is enough, on Ray where more can work side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +18,8 @@ FEW_PARTS = 8
 
 def perform(stage: Stage, experiment: Experiment, seed: int) -> Artefact:
     """One stage, with all that it needs, for one seed in this process."""
-    stages: dict[Stage, Callable[[], Artefact]] = {
-        "pretrain": lambda: pretrain(experiment, [seed])[0],
-        "relabel": lambda: relabel(experiment, seed),
-        "train": lambda: train(experiment, [seed])[0],
-        "evaluate": lambda: evaluate(experiment, seed),
-    }
-    return stages[stage]()
+    stages = {"pretrain": pretrain, "relabel": relabel, "train": train, "evaluate": evaluate}
+    return stages[stage](experiment, [seed])[0]
 
 
 def perform_all(

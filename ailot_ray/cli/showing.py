@@ -128,7 +128,7 @@ class Export:
         if self.output.exists() and not self.overwrite:
             raise DataError(f"{self.output} exists: choose another --output or pass --overwrite")
         experiment = Experiment.open(self.config, Store(self.store))
-        rewards = relabel(experiment, self.seed)
+        rewards = relabel(experiment, [self.seed])[0]
         provenance = flatten(experiment.config) | {
             "seed": self.seed,
             "rewards": rewards.digest,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from msgspec import to_builtins
 
 from ailot_ray.cli.jobs import perform_all
 from ailot_ray.cli.showing import show_results
@@ -86,7 +87,7 @@ class Relabel(_Work):
         result = self._folders(self._perform("relabel"))
         experiment = Experiment.open(self.config, Store(self.store))
         seeds = self.seeds if experiment.uses_intents else self.seeds[:1]
-        reports = {str(seed): load_report(experiment, seed) for seed in seeds}
+        reports = {str(seed): to_builtins(load_report(experiment, seed)) for seed in seeds}
         for seed, report in reports.items():
             print(f"\nseed {seed}" if experiment.uses_intents else "\nall seeds")
             print(format_relabel_report(report))
@@ -169,7 +170,7 @@ def _require_mp4(video: Path | None, config: Config) -> None:
 
 def draw_rewards(experiment: Experiment, seed: int, path: Path) -> None:
     """Draw the relabelled rewards of one seed over the task's maze."""
-    dataset, rewards = experiment.dataset, load_rewards(relabel(experiment, seed))
+    dataset, rewards = experiment.dataset, load_rewards(relabel(experiment, [seed])[0])
     experts = [expert.observations[:, :2] for expert in experiment.experts]
     title = (
         f"{experiment.task.name}  {Path(dataset.source).name} ({dataset.digest[:8]})  {experiment.config.method}, seed {seed}"
@@ -183,6 +184,6 @@ def show_policy(work: _Work, method: str, seed: int, path: Path) -> None:
     """Write a video of a trained policy's first episode, and keep it where the results page looks for it."""
     experiment = Experiment.open(replace(work.config, method=method), Store(work.store))
     episode = record_policy(experiment, seed, path)
-    with replacing(video_path(work.store, evaluate(experiment, seed).folder)) as temporary:
+    with replacing(video_path(work.store, evaluate(experiment, [seed])[0].folder)) as temporary:
         shutil.copyfile(path, temporary)
     print(f"video of {method}, seed {seed}: {path} ({episode.length} steps, return {episode.undiscounted_return:.0f})")

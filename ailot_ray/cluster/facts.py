@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ailot_ray
 from ailot_ray.errors import AilotError, StoreError
+from ailot_ray.memory import keep_freed_memory
 
 PACKAGES = ("ray", "torch", "numpy", "pyarrow", "mujoco", "gymnasium")
 """Packages whose version can change a result or break the talk between nodes."""
@@ -98,6 +99,7 @@ class Origin:
 
     def require_same_node(self) -> None:
         """Raise NodeMismatchError where this node differs in versions, does not see the driver's store, or cannot write it."""
+        keep_freed_memory()
         node = f"node {platform.node()}"
         differing = differences(versions(), self.versions)
         if differing:

@@ -34,6 +34,7 @@ class Alignment:
     key: Key
     trajectories: int
     parts: int
+    solves: int
 
 
 class PartWorker:
@@ -82,7 +83,7 @@ def align_by_actors(origin: Origin, config: Config, seed: int, options: ClusterO
                     bar.update(_size(found, number))
             ray.get(_merge.remote(folder, found.parts))
 
-        return store.produce("alignment", found.task, found.key, build)
+        return store.produce("alignment", found.task, found.key, build, found.solves)
     except ray.exceptions.RayError as error:
         raise raised(error) from error
 
@@ -161,7 +162,8 @@ def _describe(origin: Origin, config: Config, seed: int) -> Alignment:
     require_length(experiment)
     key = experiment.keys(seed)["alignment"]
     trajectories = experiment.dataset.trajectories
-    return Alignment(experiment.task.name, key, trajectories, -(-trajectories // SHARD))
+    solves = trajectories * len(experiment.experts)
+    return Alignment(experiment.task.name, key, trajectories, -(-trajectories // SHARD), solves)
 
 
 @ray.remote(num_cpus=1)
@@ -173,4 +175,4 @@ def _merge(folder: Path, parts: int) -> None:
 def _relabel(origin: Origin, config: Config, seed: int) -> Artefact:
     origin.require_same_node()
     silence()
-    return relabel(Experiment.open(config, Store(origin.store)), seed)
+    return relabel(Experiment.open(config, Store(origin.store)), [seed])[0]

@@ -204,7 +204,7 @@ def plan(sweep: Sweep, store: Path) -> Plan:
     trials, entries = [], []
     for chosen in settings:
         config = sweep.config(chosen)
-        experiment = experiment.sibling(config) if experiment else Experiment.open(config, shelf)
+        experiment = experiment.with_config(config) if experiment else Experiment.open(config, shelf)
         for seed in sweep.seeds:
             for kind, key in experiment.keys(seed).items():
                 digest = digest_of(kind, key)

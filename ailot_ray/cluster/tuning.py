@@ -217,7 +217,7 @@ def _scores(origin: Origin, sweep: Sweep, trials: Sequence[Mapping[str, Any]]) -
     digests = set()
     for chosen in trials:
         config = sweep.config(chosen)
-        experiment = experiment.sibling(config) if experiment else Experiment.open(config, Store(origin.store))
+        experiment = experiment.with_config(config) if experiment else Experiment.open(config, Store(origin.store))
         digests |= {digest_of("scores", experiment.keys(seed)["scores"]) for seed in sweep.seeds}
     return frozenset(digests)
 

@@ -14,7 +14,7 @@ from ailot_ray.pipeline import Experiment, evaluate, pretrain, score_snapshot, t
 from ailot_ray.pipeline.evaluate import EPISODES
 from ailot_ray.pipeline.pretrain import CURVE
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps
-from ailot_ray.store import digest_of, file_name_of, read_json
+from ailot_ray.store import file_name_of, read_json
 
 Stage = Literal["pretrain", "train", "evaluate"]
 POINTS = 10
@@ -115,21 +115,20 @@ def _evaluate(experiment: Experiment, seeds: Sequence[int], tell: Tell) -> None:
     config = experiment.config.iql
     early = snapshot_steps(config.steps, config.snapshots)[:-1]  # the last is told when all is sealed: who hears may kill us
     for group in _groups(experiment, seeds):
-        digests = {seed: digest_of("policies", experiment.keys(seed)["policies"]) for seed in group}
 
-        def score(together: Sequence[int], step: int, files: Sequence[Path], digests: dict[int, str] = digests) -> None:
+        def score(together: Sequence[int], step: int, files: Sequence[Path]) -> None:
             for seed, file in zip(together, files, strict=True):
                 for ready in early:  # this snapshot, and before it those of a training that was killed since
                     kept = file.with_name(snapshot_name(ready))
                     if reached[seed] < ready <= step:
-                        value = score_snapshot(experiment, seed, digests[seed], ready, kept)
+                        value = score_snapshot(experiment, seed, ready, kept)
                         if value is not None:
                             gathered.record(seed, ready, value, kept)
                 reached[seed] = step
 
         # a finished seed's snapshots are in their artefact, not where they were scored
         for seed, policies in zip(group, train(experiment, group, score), strict=True):
-            episodes = pq.read_table(evaluate(experiment, seed).path(EPISODES), columns=["step", "score"]).to_pandas()
+            episodes = pq.read_table(evaluate(experiment, [seed])[0].path(EPISODES), columns=["step", "score"]).to_pandas()
             for step, value in episodes.groupby("step")["score"].mean().items():
                 gathered.record(seed, int(step), float(value), policies.path(snapshot_name(int(step))))
 

@@ -21,7 +21,7 @@ def load_dataset(config: Config) -> Dataset:
     Raises ConfigError for an unknown task, and DataError when the file is missing, differs from its ``.sha256`` sidecar, or
     cannot be used (:func:`ailot_ray.data.d4rl.read_d4rl`, :func:`ailot_ray.data.minari_sets.read_minari`).
     """
-    task = get_task(config.task)
+    task = get_task(config.task_name)
     if config.data is not None:
         return read_trajectories(str(config.data), task, substituted=task.domain != "custom")
     if task.data is not None:

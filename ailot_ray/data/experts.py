@@ -29,8 +29,8 @@ def choose_experts(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
     """
     wanted = config.experts
     if config.expert is not None:
-        source = read_trajectories(str(config.expert), get_task(config.task), substituted=True, flag="--expert")
-        if get_task(config.task).domain == "antmaze":
+        source = read_trajectories(str(config.expert), get_task(config.task_name), substituted=True, flag="--expert")
+        if get_task(config.task_name).domain == "antmaze":
             check_expert_path(config.expert, source.ends)
         order = np.arange(source.trajectories) if source.rewards is None else _best_first(source.returns())
         experts = _take(source, order, wanted, config.expert_quantile)

@@ -1,6 +1,7 @@
 """The stages: each turns artefacts into an artefact, or reads back the one that is there.
 
     pretrain ─► intents       align ─► alignment       relabel ─► rewards       train ─► policies       evaluate ─► scores
+                                                       relabel ─► diagnose ─► diagnostics
 
 A stage is a loop around `method/` and nothing more; it knows no Ray, so it runs in a test, a notebook or a worker alike. Every
 one can be killed at any moment: called again, it goes on from its last checkpoint or part and ends in the same bytes.
@@ -10,7 +11,7 @@ one can be killed at any moment: called again, it goes on from its last checkpoi
 
 from ailot_ray.pipeline.align import align
 from ailot_ray.pipeline.collect import Collection, collect_dataset
-from ailot_ray.pipeline.diagnose import portrait
+from ailot_ray.pipeline.diagnose import diagnose
 from ailot_ray.pipeline.evaluate import evaluate, load_policy, record_policy, score_snapshot
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.pretrain import pretrain
@@ -22,12 +23,12 @@ __all__ = [
     "Experiment",
     "align",
     "collect_dataset",
+    "diagnose",
     "evaluate",
     "load_policy",
     "load_report",
     "load_rewards",
     "load_shares",
-    "portrait",
     "pretrain",
     "record_policy",
     "relabel",

@@ -1,6 +1,6 @@
 """align ─► alignment: the per-step transport cost of every trajectory against every expert."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +28,27 @@ ANY_EXPERT = -1
 """The expert column of costs that are not of one expert: nearest neighbours among all of them."""
 
 
-def align(experiment: Experiment, seed: int) -> Artefact:
-    """Align the dataset with the experts, or read the alignment back. Trains the intents first where they are compared.
+def align(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
+    """Align the dataset with the experts, by each seed's intents, or read the alignments back; pretrains the intents first.
 
-    Raises ConfigError where the look-ahead reaches beyond the whole expert, or every agent trajectory.
+    Where states are compared, the seeds share one alignment. Raises ConfigError where the look-ahead reaches beyond the whole
+    expert, or every agent trajectory.
     """
     require_length(experiment)
-    intents = pretrain(experiment, [seed])[0] if experiment.uses_intents else None
-    key = experiment.alignment_key(intents.digest if intents else None)
+    intents = dict(zip(seeds, pretrain(experiment, seeds), strict=True)) if experiment.uses_intents else {}
 
-    def build(folder: Path) -> None:
-        solver = PartSolver(experiment, intents)
+    def build(missing: Sequence[int], folders: Sequence[Path]) -> None:
+        (seed,), (folder,) = missing, folders
+        solver = PartSolver(experiment, intents.get(seed))
         with progress_bar(experiment.dataset.trajectories, f"alignment {experiment.task.name}", "trajectory") as bar:
-            missing = set(missing_parts(folder, len(solver.parts)))
+            left = set(missing_parts(folder, len(solver.parts)))
             for number, part in enumerate(solver.parts):
-                if number in missing:
+                if number in left:
                     solver.solve(number, folder)
                 bar.update(len(part))
         merge_parts(folder, len(solver.parts))
 
-    return experiment.store.produce("alignment", experiment.task.name, key, build)
+    return experiment.make("align", seeds, build)
 
 
 class Features:

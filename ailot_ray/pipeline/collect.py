@@ -20,7 +20,7 @@ from ailot_ray.errors import DataError
 from ailot_ray.files import replacing
 from ailot_ray.pipeline.mixture import Actor, Member, load_actors
 from ailot_ray.progress import progress_bar
-from ailot_ray.runtime import set_up_torch
+from ailot_ray.runtime import reproducible
 from ailot_ray.store import write_json
 from ailot_ray.tasks import Task
 
@@ -49,6 +49,7 @@ class Collection:
         return min(self.task.horizon, self.transitions - rows)
 
 
+@reproducible()
 def collect_dataset(collection: Collection, output: Path, *, overwrite: bool = False) -> dict[str, Any]:
     """Play the episodes and write `output`; returns what each policy played (`policies`: episodes, transitions, mean return).
 
@@ -60,7 +61,6 @@ def collect_dataset(collection: Collection, output: Path, *, overwrite: bool = F
     loading the policies and stepping the environment raise.
     """
     require_free(output, overwrite)
-    set_up_torch("cpu")
     env = make_env(collection.task)
     try:
         actors = load_actors(collection.members, collection.task)

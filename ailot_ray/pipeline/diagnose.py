@@ -1,12 +1,13 @@
-"""portrait ─► portraits: what to look at in one relabelling, small enough for a page to read at once.
+"""diagnose ─► diagnostics: what to look at in one relabelling, small enough for a page to read at once.
 
-portrait.json        the environment, and which trajectories were drawn: names, lengths, true returns
+diagnostics.json     the environment, and which trajectories were drawn: names, lengths, true returns
 steps.parquet        name, step, cost, reward (before the domain's rescaling), on mazes x, y: expert, best and worst trajectory
 coupling.parquet     name, row, column, mass: P binned to at most 128 × 128, with the steps that a bin spans
 isometry.parquet     space, horizon, low, median, high: distances of states that lie so many steps apart
 places.parquet       on mazes: x, y, reward of some of the dataset's states
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ from ailot_ray.pipeline.align import Features
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.pretrain import pretrain, standardisation
 from ailot_ray.pipeline.relabel import REPORT, REWARDS, relabel
-from ailot_ray.store import Artefact, read_json, write_json, write_parquet
+from ailot_ray.records import RelabelReport, read_record
+from ailot_ray.store import Artefact, write_json, write_parquet
 
-PORTRAIT = "portrait.json"
-FORMAT = 2
+DIAGNOSTICS = "diagnostics.json"
 BINS = 128
 """Rows and columns that a coupling keeps at most."""
 HORIZONS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120)
@@ -39,39 +40,37 @@ PLACES = 6000
 """States drawn over a maze."""
 
 
-def portrait(experiment: Experiment, seed: int) -> Artefact:
-    """Draw the relabelling of one seed's intents, or read the portrait back. Relabels first where that is not done.
+def diagnose(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
+    """Draw the relabelling by each seed's intents, or read the diagnostics back. Relabels first where that is not done.
 
-    Raises ConfigError for a method without rewards of its own.
+    Raises ConfigError for a method without an alignment.
     """
-    if not experiment.aligned:
+    if not experiment.method.aligned:
         raise ConfigError(
             f"--method {experiment.method.name} aligns nothing, so there is nothing to draw: choose {aligned_methods()}"
         )
-    rewards = relabel(experiment, seed)
-    intents = pretrain(experiment, [seed])[0] if experiment.uses_intents else None
+    rewards = dict(zip(seeds, relabel(experiment, seeds), strict=True))
 
-    def build(folder: Path) -> None:
-        features = Features(experiment, intents)
-        artist = _Artist(experiment, features, float(read_json(rewards.path(REPORT))["cost_scale"]))
-        table = pq.read_table(rewards.path(REWARDS), columns=["expert", "squashed"])
-        squashed, chosen = table["squashed"].to_numpy(), table["expert"].to_numpy()
-        artist.draw(folder, squashed, chosen)
+    def build(missing: Sequence[int], folders: Sequence[Path]) -> None:
+        (seed,), (folder,) = missing, folders
+        features = Features(experiment, pretrain(experiment, [seed])[0] if experiment.uses_intents else None)
+        scale = read_record(rewards[seed].path(REPORT), RelabelReport).cost_scale
+        table = pq.read_table(rewards[seed].path(REWARDS), columns=["expert", "squashed"])
+        _Sampler(experiment, features, scale).write(folder, table["squashed"].to_numpy(), table["expert"].to_numpy())
 
-    key = {"format": FORMAT, "rewards": rewards.digest}
-    return experiment.store.produce("portraits", experiment.task.name, key, build)
+    return experiment.make("diagnose", seeds, build)
 
 
-class _Artist:
-    """Draws one relabelling; `scale` is s of α·exp(−τ·cost/s)."""
+class _Sampler:
+    """Chooses what to look at in one relabelling; `scale` is s of α·exp(−τ·cost/s)."""
 
     def __init__(self, experiment: Experiment, features: Features, scale: float) -> None:
         self.experiment, self.features, self.scale = experiment, features, scale
         self.maze = experiment.task.domain == "antmaze"
         self.couplings: list[pa.Table] = []
 
-    def draw(self, folder: Path, squashed: NDArray[np.float64], chosen: NDArray[np.int16]) -> None:
-        """Write the portrait's files. squashed, chosen: (N,), the rewards before rescaling and the expert behind each."""
+    def write(self, folder: Path, squashed: NDArray[np.float64], chosen: NDArray[np.int16]) -> None:
+        """Write the files. squashed, chosen: (N,), the rewards before rescaling and the expert behind each."""
         dataset, expert = self.experiment.dataset, self.experiment.experts[0]
         rows = list(dataset.rows())
         returns = np.add.reduceat(squashed, dataset.offsets[:-1]) if dataset.rewards is None else dataset.returns()
@@ -91,7 +90,7 @@ class _Artist:
         for (_, i), line in zip(ends, about[1:], strict=True):
             line["trajectory"] = i
         ranked_by = "relabelled return" if dataset.rewards is None else "true return"
-        write_json(folder / PORTRAIT, {"lines": about, "by": ranked_by, "environment": self.experiment.task.environment})
+        write_json(folder / DIAGNOSTICS, {"lines": about, "by": ranked_by, "environment": self.experiment.task.environment})
         write_parquet(folder / "steps.parquet", steps)
         if self.couplings:
             write_parquet(folder / "coupling.parquet", pa.concat_tables(self.couplings))

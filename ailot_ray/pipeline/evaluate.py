@@ -1,7 +1,7 @@
 """evaluate ─► scores: every episode of the final policy and of its snapshots, and what the number was made of."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,48 +10,59 @@ from numpy.typing import NDArray
 
 from ailot_ray.config import Target
 from ailot_ray.envs import Episode, record_video, roll_out
+from ailot_ray.errors import StoreError
 from ailot_ray.method.iql import DeterministicPolicy
-from ailot_ray.pipeline.align import align
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import load_tensors
-from ailot_ray.pipeline.pretrain import pretrain
-from ailot_ray.pipeline.relabel import relabel
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps, train
 from ailot_ray.progress import progress_bar
+from ailot_ray.records import DataRecord, ExpertRecord, TrialRecord
 from ailot_ray.resolve import relevant_settings
 from ailot_ray.store import CHECKPOINTS, Artefact, write_json, write_parquet
 
 EPISODES, TRIAL = "episodes.parquet", "trial.json"
 
 
-def load_policy(policies: Artefact, step: int) -> DeterministicPolicy:
-    """The policy after `step` gradient steps."""
-    return DeterministicPolicy(load_tensors(policies.path(snapshot_name(step)))[0])
+def load_policy(folder: Path | str, step: int | None = None) -> DeterministicPolicy:
+    """The policy in a policies artefact's folder, after `step` gradient steps; the last one by default.
+
+    Called with observations (n, o), in the units of the dataset, it gives its mean actions (n, a) within ±1. Raises StoreError
+    where the folder holds no such snapshot.
+
+    >>> policy = load_policy("store/policies/hopper-builtin-0123456789ab")
+    >>> action = policy(observation[None])[0]
+    """
+    found = sorted(Path(folder).glob("actor-*.safetensors")) if step is None else [Path(folder) / snapshot_name(step)]
+    if not found or not found[-1].exists():
+        which = "" if step is None else f" of step {step}"
+        raise StoreError(f"{folder} holds no policy{which}: name a folder below STORE/policies")
+    return DeterministicPolicy(load_tensors(found[-1])[0])
 
 
-def evaluate(experiment: Experiment, seed: int) -> Artefact:
-    """Roll the policies of one seed out, or read the scores back; trains whatever is missing first.
+def evaluate(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
+    """Roll the policies of `seeds` out, or read the scores back; trains whatever is missing first.
 
     The last snapshot is the score. Earlier ones are played for fewer episodes and make the learning curve. What
     `score_snapshot` has played already is not played again.
     """
-    policies = train(experiment, [seed])[0]
+    policies = dict(zip(seeds, train(experiment, seeds), strict=True))
 
-    def build(folder: Path) -> None:
+    def build(missing: Sequence[int], folders: Sequence[Path]) -> None:
+        (seed,), (folder,) = missing, folders
         played = [
-            _play(experiment, seed, step, folder, load_policy(policies, step))
+            _play(experiment, seed, step, folder, load_policy(policies[seed].folder, step))
             for step, episodes in _plan(experiment).items()
             if episodes
         ]
         write_parquet(folder / EPISODES, pa.concat_tables(played).combine_chunks())
-        write_json(folder / TRIAL, _trial(experiment, seed, policies))
+        write_json(folder / TRIAL, _trial(experiment, seed))
 
-    return experiment.store.produce("scores", experiment.task.name, experiment.scores_key(policies.digest), build)
+    return experiment.make("evaluate", seeds, build)
 
 
 def record_policy(experiment: Experiment, seed: int, path: Path) -> Episode:
     """Write a video of the first episode that scores a seed's final policy; trains whatever is missing first."""
-    policy = load_policy(train(experiment, [seed])[0], experiment.config.iql.steps)
+    policy = load_policy(train(experiment, [seed])[0].folder)
     return record_video(experiment.task, policy, path, seed, target=_target(experiment), noise=_noise(experiment, policy))
 
 
@@ -63,15 +74,14 @@ def _noise(experiment: Experiment, policy: DeterministicPolicy) -> NDArray[np.fl
     return policy.std if experiment.config.evaluation.actions == "sample" else None
 
 
-def score_snapshot(experiment: Experiment, seed: int, policies: str, step: int, actor: Path) -> float | None:
+def score_snapshot(experiment: Experiment, seed: int, step: int, actor: Path) -> float | None:
     """Play a snapshot while its learner still learns; returns its mean normalised score, None where no episode is asked for.
 
-    `policies` is the digest that the policies artefact is going to have, `actor` the file of the snapshot. The episodes are
-    kept as part of the scores to come.
+    `actor` is the file of the snapshot. The episodes are kept as part of the scores to come.
     """
     if not _plan(experiment)[step]:
         return None
-    folder = experiment.store.work_folder("scores", experiment.scores_key(policies))
+    folder = experiment.store.work_folder("scores", experiment.keys(seed)["scores"])
     folder.mkdir(parents=True, exist_ok=True)
     played = _play(experiment, seed, step, folder, DeterministicPolicy(load_tensors(actor)[0]))
     return float(played["score"].to_numpy().mean())
@@ -116,38 +126,27 @@ def _table(experiment: Experiment, step: int, games: list[Episode]) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def _trial(experiment: Experiment, seed: int, policies: Artefact) -> dict[str, Any]:
+def _trial(experiment: Experiment, seed: int) -> TrialRecord:
     """What a row of the results table says beside the scores."""
     dataset, task = experiment.dataset, experiment.task
-    artefacts = {"policies": policies}
-    if experiment.method.rewarded:
-        artefacts["rewards"] = relabel(experiment, seed)
-    if experiment.aligned:
-        artefacts["alignment"] = align(experiment, seed)
-    if experiment.uses_intents:
-        artefacts["intents"] = pretrain(experiment, [seed])[0]
-    data: dict[str, Any] = {
-        "source": dataset.source,
-        "digest": dataset.digest,
-        "substituted": dataset.substituted,
-        "episodes": dataset.trajectories,
-        "mean_return": None,
-        "mean_score": None,
-        "best_score": None,
-    }
-    if dataset.rewards is not None:
-        returns = dataset.returns()
-        data["mean_return"] = float(returns.mean())
-        data["mean_score"] = task.score(float(returns.mean()))
-        data["best_score"] = task.score(float(returns.max()))
-    experts = experiment.experts if experiment.aligned else ()
-    return {
-        "task": task.name,
-        "normalised": task.normalised,
-        "data": data,
-        "expert": [{"origin": expert.origin, "true_return": expert.true_return} for expert in experts],
-        "method": experiment.config.method,
-        "seed": seed,
-        "config": relevant_settings(experiment.config),
-        "artefacts": {kind: artefact.folder.name for kind, artefact in artefacts.items()},
-    }
+    returns = dataset.returns() if dataset.rewards is not None else None
+    data = DataRecord(
+        digest=dataset.digest,
+        substituted=dataset.substituted,
+        episodes=dataset.trajectories,
+        mean_return=None if returns is None else float(returns.mean()),
+        mean_score=None if returns is None else task.score(float(returns.mean())),
+        best_score=None if returns is None else task.score(float(returns.max())),
+    )
+    experts = experiment.experts if experiment.method.aligned else ()
+    keys = experiment.keys(seed, "train")
+    return TrialRecord(
+        task=task.name,
+        normalised=task.normalised,
+        data=data,
+        expert=[ExpertRecord(true_return=expert.true_return, steps=len(expert.observations)) for expert in experts],
+        method=experiment.config.method,
+        seed=seed,
+        config=relevant_settings(experiment.config),
+        artefacts={kind: experiment.store.folder(kind, task.name, key).name for kind, key in keys.items()},
+    )

@@ -31,7 +31,7 @@ def pretrain(experiment: Experiment, seeds: Sequence[int], on_point: OnPoint | N
     config = experiment.config.icvf
     mean, std = _standardisation(experiment)
 
-    def fit(missing: Sequence[int], folders: list[Path]) -> None:
+    def build(missing: Sequence[int], folders: Sequence[Path]) -> None:
         icvf = _learner(experiment, missing, mean, std)
         label = f"intents {experiment.task.name} seeds {list(missing)}"
 
@@ -44,8 +44,7 @@ def pretrain(experiment: Experiment, seeds: Sequence[int], on_point: OnPoint | N
             save_tensors(folder / ENCODER, icvf.result(member) | {"mean": mean, "std": std})
             write_json(folder / CURVE, curve[member])
 
-    keys = {seed: experiment.intents_key(seed) for seed in seeds}
-    return experiment.produce_members("intents", keys, fit)
+    return experiment.make("pretrain", seeds, build)
 
 
 def untrained_encoder(experiment: Experiment, seed: int) -> IntentEncoder:

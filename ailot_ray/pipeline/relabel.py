@@ -1,8 +1,9 @@
 """relabel ─► rewards: costs become rewards, with a report that says whether to believe them."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,33 +18,42 @@ from ailot_ray.pipeline.align import SOLVES, Features, align, load_costs
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.pretrain import load_encoder, pretrain, untrained_encoder
 from ailot_ray.pipeline.warnings import HORIZONS, relabel_warnings
-from ailot_ray.store import RUN, Artefact, read_json, write_json, write_parquet
+from ailot_ray.records import (
+    CoherenceRecord,
+    ExpertRecord,
+    MarginalError,
+    RankCorrelation,
+    RelabelReport,
+    Source,
+    Spread,
+    read_record,
+)
+from ailot_ray.store import Artefact, write_json, write_parquet
 
 REWARDS, REPORT = "rewards.parquet", "report.json"
 
 
-def relabel(experiment: Experiment, seed: int) -> Artefact:
-    """The rewards of the experiment's method for one seed's intents. The true rewards are read for the report alone.
+def relabel(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
+    """The rewards of the experiment's method by each seed's intents. The true rewards are read for the report alone.
 
     For a method that takes the dataset's own rewards these are they, rescaled by the domain's rule. Raises ConfigError for a
     method without rewards.
     """
     if not experiment.method.rewarded:
         raise ConfigError(f"--method {experiment.method.name} has no rewards to relabel: choose {aligned_methods()}")
-    alignment = align(experiment, seed) if experiment.aligned else None
+    alignments = dict(zip(seeds, align(experiment, seeds), strict=True)) if experiment.method.aligned else {}
 
-    def build(folder: Path) -> None:
-        if alignment is None:
+    def build(missing: Sequence[int], folders: Sequence[Path]) -> None:
+        (seed,), (folder,) = missing, folders
+        if not experiment.method.aligned:
             _write_rewards(experiment, folder, true_rewards(experiment), None)
             return
-        costs = load_costs(alignment, len(experiment.dataset))
+        costs = load_costs(alignments[seed], len(experiment.dataset))
         rewards = rewards_from_costs(costs, experiment.dataset.offsets, experiment.config.reward)
         _write_rewards(experiment, folder, rewards.final, rewards)
-        write_json(folder / REPORT, _report(experiment, seed, alignment, rewards))
+        write_json(folder / REPORT, _report(experiment, seed, alignments[seed], rewards))
 
-    return experiment.store.produce(
-        "rewards", experiment.task.name, experiment.rewards_key(alignment.digest if alignment else None), build
-    )
+    return experiment.make("relabel", seeds, build)
 
 
 def true_rewards(experiment: Experiment) -> NDArray[np.float32]:
@@ -77,70 +87,74 @@ def load_rewards(artefact: Artefact) -> NDArray[np.float32]:
 
 def load_shares(experiment: Experiment, seed: int) -> NDArray[np.float64]:
     """exp(−τ·c/s) of an experiment that has been relabelled, (N,): rewards before the domain's rescaling, as shares of α."""
-    squashed = pq.read_table(relabel(experiment, seed).path(REWARDS), columns=["squashed"])["squashed"].to_numpy()
+    squashed = pq.read_table(relabel(experiment, [seed])[0].path(REWARDS), columns=["squashed"])["squashed"].to_numpy()
     return np.asarray(squashed / experiment.config.reward.alpha, np.float64)
 
 
-def load_report(experiment: Experiment, seed: int) -> dict[str, Any]:
-    """The relabel report of an experiment that has been relabelled, with the time that its alignment took."""
-    report: dict[str, Any] = read_json(relabel(experiment, seed).path(REPORT))
-    run = align(experiment, seed).path(RUN)
-    seconds = read_json(run)["seconds"] if run.exists() else None
-    # what the key does not hold is told, not kept: the same rewards may serve another method or path
-    report["data"] = {"source": experiment.dataset.source, "digest": experiment.dataset.digest}
-    for told, expert in zip(report["experts"], experiment.experts, strict=True):
-        told["origin"] = expert.origin
-    report |= {"method": experiment.config.method, "seed": seed if experiment.uses_intents else None}
-    report["seconds_per_trajectory"] = seconds / experiment.dataset.trajectories if seconds is not None else None
-    return report
+def load_report(experiment: Experiment, seed: int) -> RelabelReport:
+    """The report on one seed's rewards, relabelled first where they are not: with the time that the alignment took."""
+    report = read_record(relabel(experiment, [seed])[0].path(REPORT), RelabelReport)
+    run = align(experiment, [seed])[0].run
+    experts = [
+        msgspec.structs.replace(told, origin=expert.origin)
+        for told, expert in zip(report.experts, experiment.experts, strict=True)
+    ]
+    return msgspec.structs.replace(
+        report,
+        experts=experts,
+        data=Source(experiment.dataset.source, experiment.dataset.digest),
+        method=experiment.method.name,
+        seed=seed if experiment.uses_intents else None,
+        seconds_per_trajectory=run.seconds / experiment.dataset.trajectories if run else None,
+    )
 
 
-def _report(experiment: Experiment, seed: int, alignment: Artefact, rewards: Rewards) -> dict[str, Any]:
+def _report(experiment: Experiment, seed: int, alignment: Artefact, rewards: Rewards) -> RelabelReport:
     dataset, config = experiment.dataset, experiment.config
     assert config.reward.alpha is not None
     solves = pq.read_table(alignment.path(SOLVES)) if alignment.path(SOLVES).exists() else None
     errors = solves["error"].to_numpy() if solves else np.zeros(0)
     collapsed, saturated = collapse_and_saturation(rewards.squashed, config.reward.alpha)
-    nothing = {"return": None, "mean_reward_per_step": None, "length_control": None}
-    report = {
-        "task": experiment.task.name,
-        "trajectories": dataset.trajectories,
-        "transitions": len(dataset),
-        "experts": [{"true_return": expert.true_return, "steps": len(expert.observations)} for expert in experiment.experts],
-        "rank_correlation": nothing
-        if dataset.rewards is None
-        else relabel_correlations(rewards.squashed, dataset.rewards, dataset.offsets),
-        "marginal_error": {"mean": float(errors.mean()), "worst": float(errors.max())} if len(errors) else None,
-        "solves": len(errors),
-        "unconverged": int(len(errors) - sum(solves["converged"].to_pylist())) if solves else 0,
-        "collapse_share": collapsed,
-        "saturation_share": saturated,
-        "cost_scale": rewards.scale,
-        "reward": {name: float(getattr(rewards.squashed, name)()) for name in ("min", "mean", "max")},
-        "coherence": _coherence(solves, rewards.chosen, dataset.lengths),
-        **_of_spaces(experiment, seed),
-        "short_trajectories": int((dataset.lengths <= (config.transport.k or 0)).sum()),
-    }
-    return report | {"warnings": relabel_warnings(config, experiment.uses_intents, report)}
+    known = {} if dataset.rewards is None else relabel_correlations(rewards.squashed, dataset.rewards, dataset.offsets)
+    squashed = rewards.squashed
+    isometry, ahead = _of_spaces(experiment, seed)
+    report = RelabelReport(
+        task=experiment.task.name,
+        trajectories=dataset.trajectories,
+        transitions=len(dataset),
+        experts=[ExpertRecord(expert.true_return, len(expert.observations)) for expert in experiment.experts],
+        rank_correlation=msgspec.convert(known, RankCorrelation),
+        marginal_error=MarginalError(float(errors.mean()), float(errors.max())) if len(errors) else None,
+        solves=len(errors),
+        unconverged=int(len(errors) - sum(solves["converged"].to_pylist())) if solves else 0,
+        collapse_share=collapsed,
+        saturation_share=saturated,
+        cost_scale=rewards.scale,
+        reward=Spread(float(squashed.min()), float(squashed.mean()), float(squashed.max())),
+        coherence=_coherence(solves, rewards.chosen, dataset.lengths),
+        isometry=isometry,
+        look_ahead_distance=ahead,
+        short_trajectories=int((dataset.lengths <= (config.transport.k or 0)).sum()),
+    )
+    return msgspec.structs.replace(report, warnings=relabel_warnings(config, experiment.uses_intents, report))
 
 
-def _coherence(
-    solves: pa.Table | None, chosen: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> dict[str, float | None] | None:
+def _coherence(solves: pa.Table | None, chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> CoherenceRecord | None:
     """Order of time in the couplings with each trajectory's chosen expert; the mean, a trajectory weighing by its length."""
     if solves is None:
         return None
     experts = len(solves) // len(lengths)
     taken = np.arange(len(lengths)) * experts + chosen
-    found: dict[str, float | None] = {}
-    for name, column in (("correlation", "coherence"), ("backward", "backward")):
+
+    def mean(column: str) -> float | None:
         values = solves[column].to_numpy()[taken]
         known = ~np.isnan(values)
-        found[name] = float(np.average(values[known], weights=lengths[known])) if known.any() else None
-    return found
+        return float(np.average(values[known], weights=lengths[known])) if known.any() else None
+
+    return CoherenceRecord(mean("coherence"), mean("backward"))
 
 
-def _of_spaces(experiment: Experiment, seed: int) -> dict[str, Any]:
+def _of_spaces(experiment: Experiment, seed: int) -> tuple[dict[str, dict[str, float | None]], float | None]:
     """Time-isometry of raw states and, where intents are compared, of theirs and of an untrained encoder's; and how far away a
     state k steps ahead is in the compared space."""
     dataset, states = experiment.dataset, torch.from_numpy(experiment.dataset.observations)
@@ -159,4 +173,4 @@ def _of_spaces(experiment: Experiment, seed: int) -> dict[str, Any]:
         for name, features in spaces.items()
     }
     ahead = look_ahead_distance(compared, dataset.offsets, experiment.config.transport.k or 0, np.random.default_rng(0))
-    return {"isometry": isometry, "look_ahead_distance": ahead}
+    return isometry, ahead

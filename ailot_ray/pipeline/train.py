@@ -13,7 +13,7 @@ from ailot_ray.methods import load_learner
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import Curve, fit_members, save_tensors
 from ailot_ray.pipeline.relabel import load_rewards, relabel
-from ailot_ray.store import Artefact, Key, write_json
+from ailot_ray.store import Artefact, write_json
 
 CURVE = "curve.json"
 FEW = 0.1
@@ -41,14 +41,11 @@ def train(experiment: Experiment, seeds: Sequence[int], on_snapshot: OnSnapshot 
     `on_snapshot` is called after each snapshot; in a resumed training not again for those of before, but perhaps for the last.
     """
     method = experiment.method
-    rewards = {seed: relabel(experiment, seed) for seed in seeds} if method.rewarded else {}
-    keys: dict[int, Key] = {
-        seed: experiment.policy_key(rewards[seed].digest if method.rewarded else None, seed) for seed in seeds
-    }
+    rewards = dict(zip(seeds, relabel(experiment, seeds), strict=True)) if method.rewarded else {}
     config = experiment.config.iql
     steps = snapshot_steps(config.steps, config.snapshots)
 
-    def fit(missing: Sequence[int], folders: list[Path]) -> None:
+    def build(missing: Sequence[int], folders: Sequence[Path]) -> None:
         stacked = np.stack([load_rewards(rewards[seed]) for seed in missing]) if method.rewarded else None
         learner = load_learner(method.learner)(transitions(experiment, stacked), missing, config)
 
@@ -64,7 +61,7 @@ def train(experiment: Experiment, seeds: Sequence[int], on_snapshot: OnSnapshot 
             write_json(folder / CURVE, curve)
             _warn_of_few(label, seed, curve)
 
-    return experiment.produce_members("policies", keys, fit)
+    return experiment.make("train", seeds, build)
 
 
 def _warn_of_few(label: str, seed: int, curve: Curve) -> None:

@@ -4,50 +4,49 @@ Each message names the cause and the setting to change. What the signs cannot te
 confuse states that matter, and a look-ahead of 0 is only seen where it lets couplings run backwards.
 """
 
-from typing import Any
-
 from ailot_ray.config import Config
+from ailot_ray.records import RelabelReport
 
 HORIZONS = (10, 50)
 """Steps within which time-isometry is measured."""
-MANY = 0.5
+MAX_DEGENERATE_SHARE = 0.5
 """Share of collapsed or saturated rewards above which there is a warning."""
-FORGOTTEN = 0.9
+MAX_LOOK_AHEAD_DISTANCE = 0.9
 """Look-ahead distance above which k is beyond a trajectory's memory."""
-INCOHERENT = 0.1
+MIN_COHERENCE = 0.1
 """Rank correlation in time below which a coupling says nothing of time."""
-GAIN = 0.01
+MIN_TRAINING_GAIN = 0.01
 """What training must add to the time-isometry of an encoder to count."""
 
 
-def relabel_warnings(config: Config, uses_intents: bool, report: dict[str, Any]) -> list[str]:
+def relabel_warnings(config: Config, uses_intents: bool, report: RelabelReport) -> list[str]:
     """Warnings about a report (`ailot_ray.pipeline.relabel`) of a resolved `config`."""
-    encoder = _encoder(config, report["isometry"]) if uses_intents else []
+    encoder = _encoder(config, report.isometry) if uses_intents else []
     return [*_reward(config, report), *_solves(config, report), *encoder, *_look_ahead(config, report, bool(encoder))]
 
 
-def _reward(config: Config, report: dict[str, Any]) -> list[str]:
+def _reward(config: Config, report: RelabelReport) -> list[str]:
     remedy = ", or set --reward.scale median" if config.reward.scale == "none" else ""
     found = []
-    if report["collapse_share"] > MANY:
+    if report.collapse_share > MAX_DEGENERATE_SHARE:
         found.append(
-            f"{report['collapse_share']:.0%} of the rewards are near 0 (collapse): lower --reward.tau ({config.reward.tau:g})"
+            f"{report.collapse_share:.0%} of the rewards are near 0 (collapse): lower --reward.tau ({config.reward.tau:g})"
             + remedy
         )
-    if report["saturation_share"] > MANY:
+    if report.saturation_share > MAX_DEGENERATE_SHARE:
         found.append(
-            f"{report['saturation_share']:.0%} of the rewards are near alpha (saturation): raise --reward.tau "
+            f"{report.saturation_share:.0%} of the rewards are near alpha (saturation): raise --reward.tau "
             f"({config.reward.tau:g})" + remedy
         )
     return found
 
 
-def _solves(config: Config, report: dict[str, Any]) -> list[str]:
-    if not report["unconverged"]:
+def _solves(config: Config, report: RelabelReport) -> list[str]:
+    if not report.unconverged or not report.marginal_error:
         return []
     return [
-        f"{report['unconverged']} of {report['solves']} solves did not reach a marginal error of "
-        f"{config.transport.tolerance:g} (worst {report['marginal_error']['worst']:.2g}): raise --transport.max-iterations "
+        f"{report.unconverged} of {report.solves} solves did not reach a marginal error of "
+        f"{config.transport.tolerance:g} (worst {report.marginal_error.worst:.2g}): raise --transport.max-iterations "
         f"({config.transport.max_iterations}) or --transport.epsilon ({config.transport.epsilon:g})"
     ]
 
@@ -69,7 +68,7 @@ def _encoder(config: Config, isometry: dict[str, dict[str, float | None]]) -> li
         ]
     if steps == 0:
         return ["the intents are untrained, whatever their distances: set --icvf.steps (0)"]
-    if known and all((intents[h] or 0.0) < (untrained[h] or 0.0) + GAIN for h in known):
+    if known and all((intents[h] or 0.0) < (untrained[h] or 0.0) + MIN_TRAINING_GAIN for h in known):
         return [
             "distances of intents follow time no better than those of an untrained encoder do "
             f"({_pairs(intents, untrained, known)}; a poor encoder, or motion that repeats itself): train the intents longer "
@@ -82,21 +81,21 @@ def _pairs(ours: dict[str, float | None], theirs: dict[str, float | None], horiz
     return ", ".join(f"{ours[h] or 0.0:.2f} against {theirs[h] or 0.0:.2f}" for h in horizons)
 
 
-def _look_ahead(config: Config, report: dict[str, Any], poor_encoder: bool) -> list[str]:
+def _look_ahead(config: Config, report: RelabelReport, poor_encoder: bool) -> list[str]:
     k, found = config.transport.k or 0, []
-    if report["short_trajectories"]:
+    if report.short_trajectories:
         found.append(
-            f"{report['short_trajectories']} trajectories are no longer than --transport.k {k}: their look-ahead is their "
+            f"{report.short_trajectories} trajectories are no longer than --transport.k {k}: their look-ahead is their "
             "last state"
         )
-    distance = report["look_ahead_distance"]
-    if distance is not None and distance > FORGOTTEN:
+    distance = report.look_ahead_distance
+    if distance is not None and distance > MAX_LOOK_AHEAD_DISTANCE:
         found.append(
             f"a state {k} steps ahead is as far away as any other of its trajectory ({distance:.2f} of their mean squared "
             f"distance): lower --transport.k ({k})"
         )
-    coherence = report["coherence"]
-    if coherence is not None and coherence["correlation"] is not None and coherence["correlation"] < INCOHERENT:
+    coherence = report.coherence
+    if coherence is not None and coherence.correlation is not None and coherence.correlation < MIN_COHERENCE:
         cause = (
             "the encoder above comes first"
             if poor_encoder
@@ -107,7 +106,7 @@ def _look_ahead(config: Config, report: dict[str, Any], poor_encoder: bool) -> l
         if not poor_encoder:
             cause += ", or take an expert whose motion the data have (--expert)"
         found.append(
-            f"couplings do not keep the order of time (rank correlation {coherence['correlation']:.2f}, "
-            f"{coherence['backward']:.0%} of the steps go back): {cause}; where motion repeats itself it cannot be otherwise"
+            f"couplings do not keep the order of time (rank correlation {coherence.correlation:.2f}, "
+            f"{coherence.backward:.0%} of the steps go back): {cause}; where motion repeats itself it cannot be otherwise"
         )
     return found

@@ -144,6 +144,8 @@ def read_trial(folder: Path) -> Trial:
                 raise _damaged(folder, f"{name} is not what was written")
         record = json.loads((folder / "trial.json").read_text(encoding="utf-8"))
         data, score = record["data"], record["data"]["mean_score"]
+        run = json.loads((folder / "run.json").read_text()) if (folder / "run.json").exists() else {}
+        source = data.get("source") or run.get("sources", {}).get("data") or data["digest"][:8]
         episodes = pq.ParquetFile(folder / "episodes.parquet").read()
         if not len(episodes):
             raise _damaged(folder, "episodes.parquet holds no episode")
@@ -151,7 +153,7 @@ def read_trial(folder: Path) -> Trial:
             folder=folder,
             digest=str(manifest["digest"]),
             task=str(record["task"]),
-            data=Path(data["source"]).name,
+            data=Path(source).name,
             data_digest=str(data["digest"]),
             substituted=bool(data["substituted"]),
             normalised=bool(record.get("normalised", True)),  # absent in stores of before there were such tasks

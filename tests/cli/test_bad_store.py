@@ -114,8 +114,11 @@ def _another_digest(manifest: dict[str, Any]) -> str:
 
 BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
     "another digest": (_another_digest, "manifest.json does not carry the digest .*: delete the folder"),
-    "no files": (lambda manifest: json.dumps({"digest": manifest["digest"]}), "does not list .* files: delete the folder"),
-    "a list": (lambda manifest: "[]", "does not carry the digest"),
+    "no files": (
+        lambda manifest: json.dumps({"digest": manifest["digest"]}),
+        "manifest.json cannot be read .*: delete the folder",
+    ),
+    "a list": (lambda manifest: "[]", "manifest.json cannot be read"),
     "cut off": (lambda manifest: json.dumps(manifest)[:40], "manifest.json cannot be read .*: delete the folder"),
     "empty": (lambda manifest: "", "manifest.json cannot be read .*: delete the folder"),
 }

@@ -37,7 +37,7 @@ def test_portrait_names_what_is_missing(work: Command, command: Command, store: 
     assert work("evaluate", "--method", "bc").status == 0
     digest = next((store / "scores").iterdir()).name[-12:]
     require_one_line(command("portrait", "--store", store, "--trials", "0123"), "--trials 0123", "no finished trial")
-    require_one_line(command("portrait", "--store", store, "--trials", digest), "--method bc", "choose ailot, otr or seabo")
+    require_one_line(command("portrait", "--store", store, "--trials", digest), "--method bc", "choose .*ailot")
 
 
 def test_portraits_of_what_was_evaluated(work: Command, command: Command, store: Path, hopper: Path) -> None:
@@ -46,7 +46,7 @@ def test_portraits_of_what_was_evaluated(work: Command, command: Command, store:
     drawn = command("portrait", "--store", store, "--json")
     assert drawn.status == 0, drawn.err
     # the first seed of AILOT and of OTR; behaviour cloning aligns nothing; nothing else is made again
-    assert {Path(path).parent.name for path in drawn.json["made"].values()} == {"portraits"}
+    assert {Path(path).parent.name for path in drawn.json["made"].values()} == {"diagnostics"}
     assert len(drawn.json["made"]) == 2 and finished(store) - before == {Path(path) for path in drawn.json["made"].values()}
 
     # data that has moved is asked for, and other data is no substitute

@@ -25,6 +25,6 @@ def test_presets_are_those_of_the_methods(command: Command) -> None:
     ended = command("settings", "--json")
     assert ended.status == 0 and ended.json["settings"]["icvf.steps"] == 250_000
     antmaze = ended.out.split("### antmaze")[1].split("### adroit")[0]
-    assert "| `reward.shift` | -2 | -2 | -1 | – | -1 |" in antmaze
+    assert "| `reward.shift` | – | -2 | -1 | -2 | -1 |" in antmaze
     adroit = ended.out.split("### adroit")[1]
     assert "| `iql.dropout` | 0.1 |" in adroit and "| `transport.k` | 2 | 0 | 1 | – | – |" in adroit

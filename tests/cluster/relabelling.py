@@ -54,7 +54,7 @@ def config_of(folder: Path, parts: int, iterations: int = 20) -> Config:
 
 def plain(config: Config, store: Path) -> Path:
     """The same without Ray."""
-    relabel(Experiment.open(config, Store(store)), 0)
+    relabel(Experiment.open(config, Store(store)), [0])[0]
     return store
 
 

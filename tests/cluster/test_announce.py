@@ -36,7 +36,7 @@ def test_a_sweep_from_its_plan_to_its_end(tmp_path: Path) -> None:
             ("tiny",)
         }
 
-        scores = evaluate(opened(sweep.config(sweep.settings()[0]), store), 0)
+        scores = evaluate(opened(sweep.config(sweep.settings()[0]), store), [0])[0]
         assert states(store) == {"waiting": 7, "done": 1}
         done = Sources([store]).read().find(scores.digest[:12])
         assert done is not None and done.sweeps == ("tiny",) and done.config["reward.tau"] == 0.1

@@ -89,7 +89,7 @@ def test_what_is_done_is_not_to_do(tmp_path: Path) -> None:
     pretrain(opened(sweep.base, store), [1])
     assert counts(sweep, store)["intents"] == (2, 1)
     trial = sweep.config({"reward.alpha": 5.0, "reward.tau": 0.5, "transport.k": 0})
-    evaluate(opened(trial, store), 0)
+    evaluate(opened(trial, store), [0])[0]
     left = {"intents": 0, "alignment": 3, "rewards": 35, "policies": 35, "scores": 35}
     assert counts(sweep, store) == {kind: (DISTINCT[kind], count) for kind, count in left.items()}
     assert [step.seed for step in plan(sweep, store).missing("alignment") if step.config.transport.k == 0] == [1]
@@ -116,7 +116,7 @@ def test_the_estimate_is_of_reference_times_until_something_was_measured(tmp_pat
     assert first.seconds == pytest.approx(sum(REFERENCE_SECONDS[kind] * amount for kind, amount in amounts.items()))
 
     trial = opened(sweep.config({"reward.alpha": 5.0, "reward.tau": 0.5, "transport.k": 0}), store)
-    relabel(trial, 0)
+    relabel(trial, [0])[0]
     measured = {"intents": 12.0, "alignment": 6.0, "rewards": 1.5}
     for kind, seconds in measured.items():
         (run,) = store.glob(f"{kind}/*/{RUN}")
@@ -166,7 +166,7 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "section": ({"reward": (1.0,)}, "reward is not a setting"),
     "value out of range": ({"reward.tau": (0.5, -1.0)}, "--reward.tau is -1.0, but it must be 0 or more"),
     "not a number": ({"reward.tau": ("high",)}, "reward.tau cannot be 'high'"),
-    "method": ({"method": ("ailot", "gail")}, "method cannot be 'gail': it must be ailot or"),
+    "method": ({"method": ("ailot", "gail")}, "--method is gail, but it must be one of"),
     "task": ({"task": ("no-such-task",)}, "no-such-task"),
     "solver": ({"transport.solver": ("exact", "pott")}, "transport.solver cannot be 'pott': it must be sinkhorn or pot or"),
     "file": ({"data": ("nowhere.hdf5",)}, "nowhere.hdf5"),

@@ -94,7 +94,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for tau in TAUS:
         experiment = opened(with_settings(base, {"reward.tau": tau}), folder / "store")
         for seed in SEEDS:
-            evaluate(experiment, seed)
+            evaluate(experiment, [seed])[0]
     return folder / "store"
 
 

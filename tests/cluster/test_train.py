@@ -87,7 +87,7 @@ def test_a_killed_worker_goes_on_from_its_checkpoint_to_the_same_bytes(tmp_path:
         assert (tmp_path / "killed").exists(), "nobody died"
         plain = opened(config, tmp_path / "plain")
         for seed in SEEDS:
-            evaluate(plain, seed)
+            evaluate(plain, [seed])[0]
         assert sealed(store) == sealed(tmp_path / "plain")
         require_nothing_half_written(store)
 

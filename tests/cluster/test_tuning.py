@@ -51,7 +51,7 @@ def reports(store: Path, sweep: Sweep, settings: dict[str, Any]) -> list[dict[st
 def means(sweep: Sweep, settings: dict[str, Any], store: Path) -> dict[int, float]:
     """The mean over seeds of each snapshot of one trial, from its score artefacts."""
     experiment = opened(sweep.config(settings), store)
-    digests = {evaluate(experiment, seed).digest for seed in sweep.seeds}
+    digests = {evaluate(experiment, [seed])[0].digest for seed in sweep.seeds}
     curves = [trial.curve() for trial in load_trials(store) if trial.digest in digests]
     assert len(curves) == len(sweep.seeds)
     return {step: float(np.mean([curve[step] for curve in curves])) for step in curves[0]}
@@ -111,7 +111,7 @@ def test_worker_groups_hand_tune_the_mean_over_all_seeds(tmp_path: Path, monkeyp
     assert run.stem == f"run-{trial_digest(sweep, settings)}"
     plain = tmp_path / "plain"
     for seed in sweep.seeds:
-        evaluate(opened(sweep.config(settings), plain), seed)
+        evaluate(opened(sweep.config(settings), plain), [seed])[0]
     assert sealed(plain) == sealed(store)
 
 

@@ -79,7 +79,7 @@ def test_it_ends_in_the_bytes_of_the_plain_stages(method: str, tmp_path: Path) -
     perform(opened(config, tmp_path / "worker"), Job("evaluate", config, seeds), told.append)
     plain = opened(config, tmp_path / "plain")
     for seed in seeds:
-        evaluate(plain, seed)
+        evaluate(plain, [seed])[0]
     assert sealed(tmp_path / "worker") == sealed(tmp_path / "plain") != {}
 
     trials = load_trials(tmp_path / "plain")

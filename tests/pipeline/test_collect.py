@@ -171,7 +171,7 @@ def test_our_own_policies(open_experiment: OpenExperiment, tmp_path: Path) -> No
     states = np.random.default_rng(0).normal(size=(5, 11)).astype(np.float32)
     for step, text in ((8, f"{policies.folder}"), (4, f"{policies.folder},step=4")):
         actor = load_actors([parse_member(text)], HOPPER)[0]
-        assert np.array_equal(actor.with_noise(np.random.default_rng(0))(states), load_policy(policies, step)(states))
+        assert np.array_equal(actor.with_noise(np.random.default_rng(0))(states), load_policy(policies.folder, step)(states))
     with pytest.raises(ConfigError, match="no snapshot of step 5; there are 4, 8"):
         load_actors([parse_member(f"{policies.folder},step=5")], HOPPER)
     with pytest.raises(ConfigError, match="maps 11 observations to 3 actions, but Pendulum-v1 has 3 and 1: it belongs to anot"):

@@ -8,7 +8,7 @@ import pytest
 
 from ailot_ray.config import RewardConfig, TransportConfig
 from ailot_ray.errors import ConfigError
-from ailot_ray.pipeline import Experiment, align, portrait, relabel
+from ailot_ray.pipeline import Experiment, align, diagnose, relabel
 from ailot_ray.pipeline.align import SOLVES, load_costs
 from ailot_ray.pipeline.diagnose import BINS, _edges
 from ailot_ray.pipeline.relabel import REWARDS
@@ -23,7 +23,7 @@ def table(drawn: Artefact, name: str) -> dict[str, np.ndarray]:
 
 
 def lines(drawn: Artefact) -> dict[str, dict[str, float]]:
-    return {line["name"]: line for line in read_json(drawn.path("portrait.json"))["lines"]}
+    return {line["name"]: line for line in read_json(drawn.path("diagnostics.json"))["lines"]}
 
 
 def rows_of(experiment: Experiment, trajectory: int) -> slice:
@@ -32,9 +32,9 @@ def rows_of(experiment: Experiment, trajectory: int) -> slice:
 
 def test_rewards_along_trajectories_are_the_relabelled_ones(open_experiment: OpenExperiment) -> None:
     experiment = open_experiment()
-    drawn = portrait(experiment, 0)
-    squashed = pq.read_table(relabel(experiment, 0).path(REWARDS))["squashed"].to_numpy()
-    costs = load_costs(align(experiment, 0), len(experiment.dataset))[0]
+    drawn = diagnose(experiment, [0])[0]
+    squashed = pq.read_table(relabel(experiment, [0])[0].path(REWARDS))["squashed"].to_numpy()
+    costs = load_costs(align(experiment, [0])[0], len(experiment.dataset))[0]
     steps, about = table(drawn, "steps"), lines(drawn)
     returns = experiment.dataset.returns()
     order = np.argsort(returns)
@@ -53,7 +53,7 @@ def test_rewards_along_trajectories_are_the_relabelled_ones(open_experiment: Ope
 
 def test_couplings_keep_their_mass(open_experiment: OpenExperiment) -> None:
     experiment = open_experiment(transport=TransportConfig(start="cut", k=0))
-    drawn = portrait(experiment, 0)
+    drawn = diagnose(experiment, [0])[0]
     coupling, about = table(drawn, "coupling"), lines(drawn)
     for name, line in about.items():
         mine = coupling["name"] == name
@@ -62,7 +62,7 @@ def test_couplings_keep_their_mass(open_experiment: OpenExperiment) -> None:
         assert coupling["row_end"][mine].max() == line["steps"]
         assert coupling["column_end"][mine].max() == len(experiment.experts[0].observations)  # the steps of the whole expert
         assert (coupling["column"][mine] < coupling["column_end"][mine]).all()
-    solves = pq.read_table(align(experiment, 0).path(SOLVES)).to_pandas().set_index("trajectory")["first"]
+    solves = pq.read_table(align(experiment, [0])[0].path(SOLVES)).to_pandas().set_index("trajectory")["first"]
     cuts = {name: int(solves[int(about[name]["trajectory"])]) for name in ("best", "worst")}
     assert max(cuts.values()) > 0
     for name, first in cuts.items():
@@ -83,7 +83,7 @@ def test_bins_are_few_and_cover_everything(size: int) -> None:
 
 def test_isometry_is_of_states_so_many_steps_apart(open_experiment: OpenExperiment) -> None:
     experiment = open_experiment()
-    curve = table(portrait(experiment, 0), "isometry")
+    curve = table(diagnose(experiment, [0])[0], "isometry")
     assert set(curve["space"]) == {"intents", "standardised states"}
     dataset = experiment.dataset
     scaled = (dataset.observations - dataset.observations.mean(0)) / np.maximum(dataset.observations.std(0), 1e-6)
@@ -96,24 +96,24 @@ def test_isometry_is_of_states_so_many_steps_apart(open_experiment: OpenExperime
 
 
 def test_baselines_have_portraits_of_what_they_have(open_experiment: OpenExperiment) -> None:
-    otr, seabo = portrait(open_experiment("otr"), 0), portrait(open_experiment("seabo"), 0)
+    otr, seabo = diagnose(open_experiment("otr"), [0])[0], diagnose(open_experiment("seabo"), [0])[0]
     assert otr.path("coupling.parquet").exists() and not seabo.path("coupling.parquet").exists()
     assert set(table(otr, "isometry")["space"]) == {"standardised states"}
     experiment = open_experiment("seabo")
-    squashed = pq.read_table(relabel(experiment, 0).path(REWARDS))["squashed"].to_numpy()
+    squashed = pq.read_table(relabel(experiment, [0])[0].path(REWARDS))["squashed"].to_numpy()
     steps, worst = table(seabo, "steps"), lines(seabo)["worst"]
     np.testing.assert_allclose(
         steps["reward"][steps["name"] == "worst"], squashed[rows_of(experiment, int(worst["trajectory"]))], rtol=1e-5
     )
     for method in ("bc", "iql"):
         with pytest.raises(ConfigError, match=f"--method {method}"):
-            portrait(open_experiment(method), 0)
+            diagnose(open_experiment(method), [0])[0]
 
 
 def test_the_expert_behind_a_trajectorys_rewards_is_the_one_drawn(open_experiment: OpenExperiment) -> None:
     experiment = open_experiment(experts=3, reward=RewardConfig(tau=2.0))
-    drawn = portrait(experiment, 0)
-    squashed = pq.read_table(relabel(experiment, 0).path(REWARDS))["squashed"].to_numpy()
+    drawn = diagnose(experiment, [0])[0]
+    squashed = pq.read_table(relabel(experiment, [0])[0].path(REWARDS))["squashed"].to_numpy()
     steps = table(drawn, "steps")
     for name in ("best", "worst"):
         rows = rows_of(experiment, int(lines(drawn)[name]["trajectory"]))
@@ -121,9 +121,9 @@ def test_the_expert_behind_a_trajectorys_rewards_is_the_one_drawn(open_experimen
 
 
 def test_a_portrait_is_made_once_and_again_the_same(open_experiment: OpenExperiment, tmp_path: Path) -> None:
-    first = portrait(open_experiment(), 0)
-    assert portrait(open_experiment(), 0) == first
-    again = portrait(open_experiment(store="other"), 0)
+    first = diagnose(open_experiment(), [0])[0]
+    assert diagnose(open_experiment(), [0])[0] == first
+    again = diagnose(open_experiment(store="other"), [0])[0]
     assert again.digest == first.digest
     for path in first.folder.glob("*.*"):
         if path.name not in ("run.json",):

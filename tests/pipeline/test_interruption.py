@@ -109,7 +109,7 @@ def test_killed_before_any_write_it_ends_in_the_same_bytes(
 
     def trial(name: str) -> Experiment:
         experiment = open_experiment(store=name, evaluation=replace(TINY["evaluation"], episodes=1, curve_episodes=0))
-        evaluate(experiment, 0)
+        evaluate(experiment, [0])[0]
         return experiment
 
     expected = checksums(trial("undisturbed").store.root)
@@ -151,7 +151,7 @@ def _die_at(patched: pytest.MonkeyPatch, last: int) -> None:
 def test_an_alignment_keeps_the_parts_it_has(
     open_experiment: OpenExperiment, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = align(open_experiment("otr", store="undisturbed"), 0)
+    whole = align(open_experiment("otr", store="undisturbed"), [0])[0]
     assert calls["align_pair"] == 12
     module = sys.modules["ailot_ray.pipeline.align"]
     solve, solved = module.align_pair, itertools.count(1)
@@ -165,10 +165,10 @@ def test_an_alignment_keeps_the_parts_it_has(
     with monkeypatch.context() as patched:
         patched.setattr(module, "align_pair", dying)
         with pytest.raises(Killed):
-            align(experiment, 0)
+            align(experiment, [0])[0]
     assert not list(experiment.store.root.glob("alignment/*"))
     calls.clear()
-    resumed = align(experiment, 0)
+    resumed = align(experiment, [0])[0]
     assert calls["align_pair"] == 7, "the part of five trajectories that was there is solved again"
     assert checksums(resumed.folder) == checksums(whole.folder)
 
@@ -187,7 +187,7 @@ def test_where_the_disk_is_full_at_the_end_the_training_is_not_lost(
     taken: Counter[str] = Counter()
     monkeypatch.setattr(IQL, "update", _counted(IQL.update, taken))
     experiment = open_experiment("iql")
-    relabel(experiment, 0)
+    relabel(experiment, [0])[0]
     with monkeypatch.context() as patched, pytest.raises(StoreError):
         patched.setattr(store, "write_json", full)
         train(experiment, [0])

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from data.synthetic import Arrays, episodes, write_hdf5
+from msgspec import to_builtins
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -22,7 +23,7 @@ from .conftest import ENDS, LENGTHS, OpenExperiment
 
 
 def costs_of(experiment: Experiment, seed: int = 0) -> NDArray[np.float64]:
-    return load_costs(align(experiment, seed), len(experiment.dataset))
+    return load_costs(align(experiment, [seed])[0], len(experiment.dataset))
 
 
 @pytest.mark.parametrize("method", ["ailot", "otr", "seabo"])
@@ -38,13 +39,15 @@ def test_relabelling_never_reads_the_true_rewards(method: str, open_experiment: 
     columns: dict[str, Any] = {}
     for name, file in files.items():
         experiment = open_experiment(method, store=name, data=file, expert=expert)
-        rewards = pq.read_table(relabel(experiment, 0).path("rewards.parquet"))
+        rewards = pq.read_table(relabel(experiment, [0])[0].path("rewards.parquet"))
         columns[name] = [costs_of(experiment), *(rewards[column].to_numpy() for column in ("reward", "squashed", "expert"))]
     for name in ("scrambled", "absent"):
         for expected, found in zip(columns["true"], columns[name], strict=True):
             np.testing.assert_array_equal(found, expected)
     assert np.ptp(columns["true"][1]) > 0
-    nothing = load_report(open_experiment(method, store="absent", data=files["absent"], expert=expert), 0)["rank_correlation"]
+    nothing = to_builtins(load_report(open_experiment(method, store="absent", data=files["absent"], expert=expert), 0))[
+        "rank_correlation"
+    ]
     assert set(nothing.values()) == {None}
 
 
@@ -73,17 +76,19 @@ def test_rewards_are_those_of_the_costs(open_experiment: OpenExperiment) -> None
     experiment = open_experiment(reward=RewardConfig(alpha=2.0, tau=0.7))
     costs = costs_of(experiment)[0]
     squashed = 2.0 * np.exp(-0.7 * costs / np.median(costs))
-    table = pq.read_table(relabel(experiment, 0).path("rewards.parquet"))
+    table = pq.read_table(relabel(experiment, [0])[0].path("rewards.parquet"))
     np.testing.assert_allclose(table["squashed"].to_numpy(), squashed, rtol=1e-12)
     returns = [squashed[rows].sum() for rows in experiment.dataset.rows()]
-    np.testing.assert_allclose(load_rewards(relabel(experiment, 0)), squashed * 1000 / (max(returns) - min(returns)), rtol=1e-6)
+    np.testing.assert_allclose(
+        load_rewards(relabel(experiment, [0])[0]), squashed * 1000 / (max(returns) - min(returns)), rtol=1e-6
+    )
     assert table["trajectory"].to_pylist() == [i for i, length in enumerate(LENGTHS) for _ in range(length)]
     assert table["step"].to_pylist() == [step for length in LENGTHS for step in range(length)]
 
 
 def test_the_report_of_ailot(open_experiment: OpenExperiment, hopper: Path) -> None:
     experiment = open_experiment()
-    report = load_report(experiment, 0)
+    report = to_builtins(load_report(experiment, 0))
     returns, best = experiment.dataset.returns(), int(experiment.dataset.returns().argmax())
     assert report["experts"] == [
         {
@@ -100,7 +105,7 @@ def test_the_report_of_ailot(open_experiment: OpenExperiment, hopper: Path) -> N
     assert 0 <= report["collapse_share"] <= 1 and 0 <= report["saturation_share"] <= 1
     assert report["seconds_per_trajectory"] > 0
 
-    rewards = load_rewards(relabel(experiment, 0)).astype(np.float64)
+    rewards = load_rewards(relabel(experiment, [0])[0]).astype(np.float64)
     relabelled = np.array([rewards[rows].sum() for rows in experiment.dataset.rows()])
     correlation = report["rank_correlation"]
     assert correlation["return"] == pytest.approx(spearmanr(relabelled, returns).statistic)
@@ -115,7 +120,7 @@ def test_the_report_of_ailot(open_experiment: OpenExperiment, hopper: Path) -> N
 
 
 def test_the_reports_of_the_baselines(open_experiment: OpenExperiment) -> None:
-    otr, seabo = load_report(open_experiment("otr"), 1), load_report(open_experiment("seabo"), 1)
+    otr, seabo = (to_builtins(load_report(open_experiment(method), 1)) for method in ("otr", "seabo"))
     assert otr["seed"] is None and seabo["seed"] is None
     assert set(otr["isometry"]) == set(seabo["isometry"]) == {"raw"}
     assert otr["solves"] == 12 and otr["marginal_error"]["worst"] < 2
@@ -128,7 +133,7 @@ def test_rewards_that_all_vanish_cannot_be_rescaled(open_experiment: OpenExperim
         reward=RewardConfig(tau=1e9), expert=None, transport=TransportConfig(space="raw", k=1, epsilon=1.0)
     )
     with pytest.raises(ConfigError, match=r"--reward.rescale False, or lower --reward.tau"):
-        relabel(experiment, 0)
+        relabel(experiment, [0])[0]
     assert not list(experiment.store.root.glob("rewards/*"))
 
 
@@ -139,7 +144,7 @@ def test_an_expert_may_be_longer_or_shorter_than_every_trajectory(
 ) -> None:
     expert = write_hdf5(tmp_path / "expert.hdf5", episodes([steps], ["timeout"], seed=7))
     experiment = open_experiment(expert=expert, transport=TransportConfig(start=start))
-    report = load_report(experiment, 0)
+    report = to_builtins(load_report(experiment, 0))
     assert report["experts"][0]["steps"] == steps
     assert report["unconverged"] == 0
     costs = costs_of(experiment)
@@ -161,19 +166,19 @@ def test_of_two_experts_each_trajectory_takes_the_better(method: str, open_exper
         transport=TransportConfig(space="raw"),
         reward=RewardConfig(tau=0.5, scale="median", alpha=5.0),
     )
-    table = pq.read_table(relabel(experiment, 0).path("rewards.parquet"))
+    table = pq.read_table(relabel(experiment, [0])[0].path("rewards.parquet"))
     chosen = table["expert"].to_numpy()
     assert chosen.tolist() == [0 if is_later else 1 for is_later in later]
     costs = costs_of(experiment)
     assert costs.shape == (2, sum(LENGTHS))
     better = costs[chosen, np.arange(len(chosen))]
     np.testing.assert_allclose(table["squashed"].to_numpy(), 5.0 * np.exp(-0.5 * better / np.median(costs)), rtol=1e-9)
-    assert load_report(experiment, 0)["solves"] == 24
+    assert to_builtins(load_report(experiment, 0))["solves"] == 24
 
 
 def test_experts_beyond_the_file_are_refused(open_experiment: OpenExperiment) -> None:
     with pytest.raises(DataError, match=r"--experts asks for 13 trajectories .* which has 12"):
-        relabel(open_experiment(experts=13), 0)
+        relabel(open_experiment(experts=13), [0])[0]
 
 
 def test_a_look_ahead_beyond_the_expert_is_refused_before_any_work(
@@ -182,9 +187,9 @@ def test_a_look_ahead_beyond_the_expert_is_refused_before_any_work(
     experiment = open_experiment(transport=TransportConfig(k=14))
     assert len(experiment.experts[0].observations) == 14
     with pytest.raises(ConfigError, match=r"--transport.k 14 looks beyond the end of an expert trajectory \(14 steps\)"):
-        relabel(experiment, 0)
+        relabel(experiment, [0])[0]
     assert not calls
-    relabel(open_experiment(transport=TransportConfig(k=13)), 0)
+    relabel(open_experiment(transport=TransportConfig(k=13)), [0])[0]
 
 
 def test_a_look_ahead_beyond_every_trajectory_is_refused(
@@ -193,19 +198,19 @@ def test_a_look_ahead_beyond_every_trajectory_is_refused(
     expert = write_hdf5(tmp_path / "expert.hdf5", episodes([60], ["timeout"], seed=7))
     experiment = open_experiment(expert=expert, transport=TransportConfig(k=30))
     with pytest.raises(ConfigError, match=r"--transport.k 30 .* the longest trajectory of the dataset \(30 steps\)"):
-        relabel(experiment, 0)
+        relabel(experiment, [0])[0]
     assert not calls
 
 
 def test_behaviour_cloning_has_nothing_to_relabel(open_experiment: OpenExperiment) -> None:
     with pytest.raises(ConfigError, match="--method bc has no rewards"):
-        relabel(open_experiment("bc"), 0)
+        relabel(open_experiment("bc"), [0])[0]
 
 
 def test_iql_needs_true_rewards(open_experiment: OpenExperiment, tmp_path: Path) -> None:
     without = write_hdf5(tmp_path / "none.hdf5", episodes(LENGTHS, ENDS), without=["rewards"])
     with pytest.raises(ConfigError, match=r"--method iql needs true rewards, and .*none.hdf5 has no `rewards`"):
-        relabel(open_experiment("iql", data=without), 0)
+        relabel(open_experiment("iql", data=without), [0])[0]
 
 
 def _move(arrays: Arrays, rows: NDArray[np.bool_]) -> None:

@@ -59,12 +59,12 @@ def test_every_stage_runs_once_and_is_read_back_afterwards(
     method: str, open_experiment: OpenExperiment, calls: Counter[str]
 ) -> None:
     experiment = open_experiment(method)
-    first = evaluate(experiment, 0)
+    first = evaluate(experiment, [0])[0]
     assert calls == WORK[method]
     assert {name.split("/")[0] for name in finished(experiment.store.root)} == KINDS[method]
     written = {path: path.stat().st_mtime_ns for path in experiment.store.root.glob("*/*/*")}
 
-    again = evaluate(open_experiment(method), 0)
+    again = evaluate(open_experiment(method), [0])[0]
     assert again == first
     assert calls == WORK[method], "the second call repeats work"
     assert {path: path.stat().st_mtime_ns for path in experiment.store.root.glob("*/*/*")} == written
@@ -72,7 +72,7 @@ def test_every_stage_runs_once_and_is_read_back_afterwards(
 
 def test_another_tau_reuses_the_alignment(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
     experiment = open_experiment()
-    one, other = relabel(experiment, 0), relabel(open_experiment(reward=RewardConfig(tau=0.1)), 0)
+    one, other = relabel(experiment, [0])[0], relabel(open_experiment(reward=RewardConfig(tau=0.1)), [0])[0]
     assert one.digest != other.digest
     assert count_of(experiment.store.root, "alignment") == 1
     assert (calls["align_pair"], calls["fit"], calls["rewards_from_costs"]) == (12, 1, 2)
@@ -90,7 +90,7 @@ def test_another_expectile_reuses_the_rewards(open_experiment: OpenExperiment, c
 
 def test_another_k_needs_a_new_alignment_of_the_same_intents(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
     experiment = open_experiment()
-    one, other = align(experiment, 0), align(open_experiment(transport=TransportConfig(k=0)), 0)
+    one, other = align(experiment, [0])[0], align(open_experiment(transport=TransportConfig(k=0)), [0])[0]
     assert one.digest != other.digest
     assert (calls["fit"], calls["align_pair"]) == (1, 24)
     assert count_of(experiment.store.root, "intents") == 1
@@ -99,24 +99,23 @@ def test_another_k_needs_a_new_alignment_of_the_same_intents(open_experiment: Op
 def test_only_an_alignment_of_intents_depends_on_the_seed(open_experiment: OpenExperiment) -> None:
     for method in ("otr", "seabo"):
         experiment = open_experiment(method)
-        assert align(experiment, 0).digest == align(experiment, 1).digest
+        assert align(experiment, [0])[0].digest == align(experiment, [1])[0].digest
     experiment = open_experiment("ailot")
-    assert align(experiment, 0).digest != align(experiment, 1).digest
+    assert align(experiment, [0])[0].digest != align(experiment, [1])[0].digest
     raw = open_experiment("ailot", transport=TransportConfig(space="raw"))
-    assert align(raw, 0).digest == align(raw, 1).digest
+    assert align(raw, [0])[0].digest == align(raw, [1])[0].digest
 
 
 def test_evaluating_longer_reuses_the_policies(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
-    evaluate(open_experiment("bc"), 0)
-    evaluate(open_experiment("bc", evaluation=EvaluationConfig(episodes=4, curve_episodes=0)), 0)
+    evaluate(open_experiment("bc"), [0])[0]
+    evaluate(open_experiment("bc", evaluation=EvaluationConfig(episodes=4, curve_episodes=0)), [0])[0]
     assert calls == {"fit": 1, "roll_out": 3}  # without a curve only the last snapshot is played
 
 
 def test_scores_of_another_simulator_are_other_scores_of_the_same_policies(open_experiment: OpenExperiment) -> None:
     ours, d4rls = open_experiment("bc"), open_experiment("bc", evaluation=EvaluationConfig(simulator="d4rl"))
-    assert ours.scores_key("policy") != d4rls.scores_key("policy")
+    assert ours.keys(0)["scores"] != d4rls.keys(0)["scores"]
     assert ours.keys(0)["policies"] == d4rls.keys(0)["policies"]
-    assert "simulator" not in ours.scores_key("policy")["evaluation"]  # scores from before there was a choice are found
     assert relevant_settings(d4rls.config)["evaluation.simulator"] == "d4rl"
 
 
@@ -141,9 +140,9 @@ def test_the_games_are_those_that_the_settings_ask_for(
         experiment, config=replace(experiment.config, evaluation=replace(experiment.config.evaluation, target="drawn"))
     )
     for one in (open_experiment("bc", evaluation=EvaluationConfig(episodes=1, curve_episodes=0)), experiment, drawn):
-        evaluate(one, 0)
+        evaluate(one, [0])[0]
         record_policy(one, 0, tmp_path / "policy.mp4")
-    std = load_policy(train(experiment, [0])[0], experiment.config.iql.steps).std
+    std = load_policy(train(experiment, [0])[0].folder, experiment.config.iql.steps).std
     assert std.shape == (3,) and (std > 0).all()
     expected = [("centre", None), ("centre", std), ("drawn", std)]
     for (what, simulator, target, noise), (kind, (where, deviation)) in zip(
@@ -170,7 +169,7 @@ def test_behaviour_cloning_knows_no_rewards(open_experiment: OpenExperiment, tmp
 def test_iql_learns_from_the_true_rewards(open_experiment: OpenExperiment) -> None:
     experiment = open_experiment("iql")
     assert experiment.dataset.rewards is not None
-    rewards = pq.read_table(relabel(experiment, 0).path("rewards.parquet"))["reward"].to_numpy()
+    rewards = pq.read_table(relabel(experiment, [0])[0].path("rewards.parquet"))["reward"].to_numpy()
     returns = experiment.dataset.returns()
     np.testing.assert_allclose(rewards, experiment.dataset.rewards * 1000 / (returns.max() - returns.min()), rtol=1e-5)
 
@@ -178,11 +177,11 @@ def test_iql_learns_from_the_true_rewards(open_experiment: OpenExperiment) -> No
 @pytest.mark.parametrize("method", ["ailot", "bc"])
 def test_the_bytes_depend_on_configuration_and_seed_alone(method: str, open_experiment: OpenExperiment) -> None:
     alone, company = open_experiment(method, store="alone"), open_experiment(method, store="company")
-    evaluate(alone, 0)
+    evaluate(alone, [0])[0]
     if company.uses_intents:
         pretrain(company, [2, 0, 1])
     train(company, [2, 0, 1])
-    evaluate(company, 0)
+    evaluate(company, [0])[0]
     expected, found = finished(alone.store.root), finished(company.store.root)
     assert len(expected) == len(KINDS[method])
     assert {name: found.get(name) for name in expected} == expected
@@ -195,7 +194,7 @@ def test_seeds_differ(open_experiment: OpenExperiment) -> None:
 
 def scores_of(open_experiment: OpenExperiment, method: str = "ailot") -> tuple[Experiment, Artefact]:
     experiment = open_experiment(method, iql=replace(TINY["iql"], steps=9, snapshots=3))
-    return experiment, evaluate(experiment, 3)
+    return experiment, evaluate(experiment, [3])[0]
 
 
 def test_scores_hold_every_episode_of_the_policy_and_of_its_snapshots(open_experiment: OpenExperiment) -> None:
@@ -213,12 +212,13 @@ def test_a_trial_says_what_its_number_was_made_of(open_experiment: OpenExperimen
     trial = json.loads(scores.path("trial.json").read_text())
     returns = experiment.dataset.returns()
     assert (trial["task"], trial["method"], trial["seed"]) == ("hopper-medium-v2", "ailot", 3)
-    assert trial["data"]["source"] == str(hopper) and trial["data"]["digest"] == sha256_of(hopper)
+    assert trial["data"]["digest"] == sha256_of(hopper)
+    run, best = scores.run, f"{hopper}, trajectory {returns.argmax()}"
+    assert run is not None and run.sources == {"data": str(hopper), "expert 0": best}
+    assert str(hopper) not in scores.path("trial.json").read_text()  # the same file elsewhere is the same trial
     assert trial["data"]["substituted"] is True and trial["data"]["episodes"] == 12
     assert trial["data"]["mean_return"] == pytest.approx(returns.mean())
-    assert trial["expert"] == [
-        {"origin": f"{hopper}, trajectory {returns.argmax()}", "true_return": pytest.approx(returns.max())}
-    ]
+    assert [expert["true_return"] for expert in trial["expert"]] == [pytest.approx(returns.max())]
     assert trial["config"]["transport.k"] == 2 and trial["config"]["reward.tau"] == 0.5
     assert None not in [trial["config"][path] for path in ("iql.expectile", "evaluation.episodes", "transport.epsilon")]
     for kind, name in trial["artefacts"].items():
@@ -240,32 +240,31 @@ def test_the_last_snapshot_is_the_policy_and_the_earlier_ones_differ(open_experi
     experiment = open_experiment("bc")
     policies = train(experiment, [0])[0]
     states = experiment.dataset.observations
-    halfway, last = (load_policy(policies, step)(states) for step in snapshot_steps(8, 2))
+    halfway, last = (load_policy(policies.folder, step)(states) for step in snapshot_steps(8, 2))
     assert last.shape == (len(states), 3) and np.abs(last).max() <= 1.0
     assert not np.array_equal(halfway, last)
 
 
 def test_what_is_scored_while_learning_is_not_played_again(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
     experiment = open_experiment("bc")
-    policies = digest_of("policies", experiment.keys(3)["policies"])
     told: list[Any] = []
 
     def score(seeds: Sequence[int], step: int, files: Sequence[Path]) -> None:
-        told.append((list(seeds), step, score_snapshot(experiment, seeds[0], policies, step, files[0])))
+        told.append((list(seeds), step, score_snapshot(experiment, seeds[0], step, files[0])))
 
     train(experiment, [3], score)
     assert calls["roll_out"] == 2
-    found = evaluate(experiment, 3)
+    found = evaluate(experiment, [3])[0]
     assert calls["roll_out"] == 2, "the episodes were played while it learnt"
     table = pq.read_table(found.path("episodes.parquet")).to_pandas()
     assert told == [([3], step, pytest.approx(table[table["step"] == step]["score"].mean())) for step in (4, 8)]
     other = open_experiment("bc", store="other")
-    assert finished(experiment.store.root) == finished((evaluate(other, 3), other)[1].store.root)
+    assert finished(experiment.store.root) == finished((evaluate(other, [3])[0], other)[1].store.root)
 
 
 def test_a_snapshot_of_no_episodes_is_not_scored(open_experiment: OpenExperiment, tmp_path: Path) -> None:
     experiment = open_experiment("bc", evaluation=EvaluationConfig(episodes=2, curve_episodes=0))
-    assert score_snapshot(experiment, 0, "0" * 64, 4, tmp_path / "is not even opened") is None
+    assert score_snapshot(experiment, 0, 4, tmp_path / "is not even opened") is None
 
 
 def test_pretraining_tells_of_each_point(open_experiment: OpenExperiment) -> None:
@@ -278,7 +277,7 @@ def test_pretraining_tells_of_each_point(open_experiment: OpenExperiment) -> Non
 def test_keys_are_known_before_anything_is_made(method: str, open_experiment: OpenExperiment) -> None:
     experiment = open_experiment(method)
     expected = {kind: digest_of(kind, key) for kind, key in experiment.keys(1).items()}
-    evaluate(experiment, 1)
+    evaluate(experiment, [1])[0]
     manifests = [json.loads(path.read_text()) for path in experiment.store.root.glob(f"*/*/{MANIFEST}")]
     assert {manifest["kind"]: manifest["digest"] for manifest in manifests} == expected
     assert set(expected) == KINDS[method]
@@ -286,10 +285,10 @@ def test_keys_are_known_before_anything_is_made(method: str, open_experiment: Op
 
 def test_a_sibling_shares_the_data_of_the_same_file(open_experiment: OpenExperiment, tmp_path: Path) -> None:
     experiment = open_experiment("otr")
-    near = experiment.sibling(replace(experiment.config, reward=RewardConfig(tau=2.0)))
+    near = experiment.with_config(replace(experiment.config, reward=RewardConfig(tau=2.0)))
     assert near.dataset is experiment.dataset and near.config.reward.tau == 2.0 and near.config.reward.alpha is not None
     other = write_hdf5(tmp_path / "other.hdf5", episodes((9, 7), ("terminal", "timeout")))
-    assert experiment.sibling(replace(experiment.config, data=other)).dataset.trajectories == 2
+    assert experiment.with_config(replace(experiment.config, data=other)).dataset.trajectories == 2
 
 
 def test_a_policy_that_saw_few_transitions_is_warned_about(

@@ -4,14 +4,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from data.synthetic import Arrays, episodes, write_hdf5
+from msgspec import to_builtins
 from numpy.typing import NDArray
 
 from ailot_ray.config import Config, ICVFConfig, RewardConfig, TransportConfig
 from ailot_ray.pipeline import load_report
 from ailot_ray.pipeline.warnings import relabel_warnings
+from ailot_ray.records import RelabelReport
 from ailot_ray.resolve import resolve
 
 from .conftest import ENDS, LENGTHS, TINY, OpenExperiment
@@ -39,7 +42,7 @@ PLANTED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def warnings(open_experiment: OpenExperiment, **fields: Any) -> list[str]:
-    found = load_report(open_experiment(**fields), 0)["warnings"]
+    found = to_builtins(load_report(open_experiment(**fields), 0))["warnings"]
     assert isinstance(found, list)
     return found
 
@@ -108,13 +111,16 @@ def test_an_expert_that_moves_as_nothing_in_the_data_does(open_experiment: OpenE
     one(warnings(open_experiment, **compared, expert=stranger), pattern)
 
 
-def report(**changes: Any) -> dict[str, Any]:
+def report(**changes: Any) -> RelabelReport:
     """Of a sound relabelling."""
-    isometry = {"raw": {"10": 0.5}, "untrained": {"10": 0.6}, "intent": {"10": 0.7}}
-    sound = {"collapse_share": 0.0, "saturation_share": 0.0, "unconverged": 0, "solves": 9, "short_trajectories": 0}
-    return (
-        sound | {"isometry": isometry, "look_ahead_distance": 0.1, "coherence": {"correlation": 0.9, "backward": 0.1}} | changes
-    )
+    isometry: dict[str, Any] = {"raw": {"10": 0.5}, "untrained": {"10": 0.6}, "intent": {"10": 0.7}}
+    sound = {
+        **{"task": "hopper-medium-v2", "trajectories": 9, "transitions": 90, "experts": [], "rank_correlation": {}},
+        **{"collapse_share": 0.0, "saturation_share": 0.0, "unconverged": 0, "solves": 9, "short_trajectories": 0},
+        **{"cost_scale": 1.0, "reward": {"min": 0.1, "mean": 0.2, "max": 0.3}, "marginal_error": None},
+        **{"isometry": isometry, "look_ahead_distance": 0.1, "coherence": {"correlation": 0.9, "backward": 0.1}},
+    }
+    return msgspec.convert(sound | changes, RelabelReport)
 
 
 def signs(**changes: Any) -> list[str]:
@@ -123,7 +129,7 @@ def signs(**changes: Any) -> list[str]:
 
 
 def intents(value: float | None) -> dict[str, dict[str, float | None]]:
-    return report()["isometry"] | {"intent": {"10": value}}  # type: ignore[no-any-return]
+    return report().isometry | {"intent": {"10": value}}
 
 
 def test_each_sign_of_a_poor_encoder() -> None:

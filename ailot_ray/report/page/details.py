@@ -61,8 +61,6 @@ def _rewards(run: Run) -> list[Part]:
     if folder is not None:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             report = json.loads((folder / "report.json").read_text())
-            for told, expert in zip(report["experts"], portraits.record_of(run)["expert"], strict=True):
-                told["origin"] = expert["origin"]
             report |= {"data": {"source": run.source, "digest": run.data_digest}, "method": run.method}
             found.append(Part("The relabel report", text=format_relabel_report(report)))
     return found

@@ -62,9 +62,9 @@ def portrait_of(run: Run) -> Path | None:
         return None
     with contextlib.suppress(OSError, ValueError, KeyError):
         digest = json.loads((rewards / MANIFEST).read_text())["digest"]
-        keys = {path.parent: _key(path) for path in (run.store / "portraits").glob(f"{run.task}-*/{MANIFEST}")}
+        keys = {path.parent: _key(path) for path in (run.store / "diagnostics").glob(f"{run.task}-*/{MANIFEST}")}
         drawn = [folder for folder, key in keys.items() if key["rewards"] == digest]
-        return max(drawn, key=lambda folder: int(keys[folder]["format"]), default=None)
+        return max(drawn, key=lambda folder: int(keys[folder]["version"]), default=None)
     return None
 
 
@@ -82,7 +82,7 @@ def load_portrait(run: Run) -> Portrait | None:
 
 def _read(folder: Path) -> Portrait:
     tables = {name: _table(folder / f"{name}.parquet") for name in ("steps", "isometry", "coupling", "places")}
-    about = json.loads((folder / "portrait.json").read_text())
+    about = json.loads((folder / "diagnostics.json").read_text())
     lines = {line["name"]: line for line in about["lines"]}
     steps, isometry = tables["steps"], tables["isometry"]
     if steps is None or isometry is None:

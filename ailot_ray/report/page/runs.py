@@ -98,7 +98,7 @@ def with_sweeps(store: Path, done: Mapping[str, Run]) -> list[Run]:
 
 def marks(store: Path) -> Iterator[tuple[str, float]]:
     """Names and times that change whenever a run's state may have changed: cheap to look at every few seconds."""
-    for pattern in ("scores/*", "sweeps/*/*.json", "sweeps/*/ended/*", ".work/*", "portraits/*", "videos/*.mp4"):
+    for pattern in ("scores/*", "sweeps/*/*.json", "sweeps/*/ended/*", ".work/*", "diagnostics/*", "videos/*.mp4"):
         for path in store.glob(pattern):
             with contextlib.suppress(OSError):
                 yield str(path), path.stat().st_mtime

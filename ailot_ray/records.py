@@ -1,0 +1,165 @@
+"""What is written as JSON in one place and read in another: the types of those files, and the one way to read them."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ailot_ray.errors import StoreError
+
+R = TypeVar("R")
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read a JSON file of this type. Raises StoreError naming the file, the field and the remedy."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StoreError(f"{path} cannot be read ({error}): delete the folder {path.parent} and run again") from error
+
+
+class CodeVersion(msgspec.Struct, frozen=True):
+    """Which code made an artefact."""
+
+    version: str
+    """Of the package."""
+    commit: str | None = None
+    """Of git; None where the package is installed from elsewhere."""
+    dirty: bool = False
+    """Whether files had changed since that commit."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """An artefact's ``manifest.json``."""
+
+    kind: str
+    digest: str
+    """SHA-256 of the kind and the key, in hexadecimal."""
+    key: dict[str, Any]
+    files: dict[str, str]
+    """SHA-256 of each file beside the manifest."""
+    code: CodeVersion | None = None
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """An artefact's ``run.json``: when, where and with what it was made, which is no part of it."""
+
+    finished: str
+    seconds: float
+    """Of the last, uninterrupted run only."""
+    host: str = ""
+    machine: str = ""
+    python: str = ""
+    packages: dict[str, str | None] = {}
+    amount: int = 1
+    """Gradient steps, or solves: what `seconds` grows with (:attr:`ailot_ray.stages.Stage.amount`)."""
+    sources: dict[str, str] = {}
+    """Where the data lay, by role (``data``, ``expert 0``, …), as the user named them."""
+    stamps: dict[str, tuple[int, int]] = {}
+    """Size and time of change (ns) of each file when its SHA-256 was last seen to be right."""
+
+
+class DataRecord(msgspec.Struct, frozen=True):
+    """The dataset behind a trial."""
+
+    digest: str
+    """SHA-256 of its file, in hexadecimal."""
+    substituted: bool
+    """Whether it stands in for the task's own, so that scores do not compare with published ones."""
+    episodes: int
+    mean_return: float | None
+    mean_score: float | None
+    best_score: float | None
+    source: str = ""
+    """Where it lay; of stores made before run.json told."""
+
+
+class ExpertRecord(msgspec.Struct, frozen=True):
+    """One expert trajectory of an alignment."""
+
+    true_return: float | None
+    steps: int = 0
+    origin: str = ""
+    """The file and the trajectory it came from."""
+
+
+class TrialRecord(msgspec.Struct, frozen=True):
+    """A scores artefact's ``trial.json``: what a row of the results table says beside the scores."""
+
+    task: str
+    data: DataRecord
+    method: str
+    seed: int
+    config: dict[str, Any]
+    """The settings, by path, that the result depends on."""
+    artefacts: dict[str, str]
+    """Folder names of the artefacts behind it, by kind."""
+    expert: list[ExpertRecord] = []
+    normalised: bool = True
+    """False where the task has no reference returns: then every score is the return itself."""
+
+
+class RankCorrelation(msgspec.Struct, frozen=True):
+    """Spearman's ρ of new and true rewards over trajectories; None where it is not defined."""
+
+    of_return: float | None = msgspec.field(name="return", default=None)
+    mean_reward_per_step: float | None = None
+    length_control: float | None = None
+    """Of the new return with the length alone: what the first figure must beat."""
+
+
+class MarginalError(msgspec.Struct, frozen=True):
+    mean: float
+    worst: float
+
+
+class Spread(msgspec.Struct, frozen=True):
+    min: float
+    mean: float
+    max: float
+
+
+class CoherenceRecord(msgspec.Struct, frozen=True):
+    """Order of time in the couplings with each trajectory's chosen expert."""
+
+    correlation: float | None
+    backward: float | None
+
+
+class Source(msgspec.Struct, frozen=True):
+    source: str
+    digest: str
+
+
+class RelabelReport(msgspec.Struct, frozen=True):
+    """A rewards artefact's ``report.json``: how good the alignment is, and whether the rewards say anything."""
+
+    task: str
+    trajectories: int
+    transitions: int
+    experts: list[ExpertRecord]
+    rank_correlation: RankCorrelation
+    marginal_error: MarginalError | None
+    solves: int
+    unconverged: int
+    collapse_share: float
+    """Share of the rewards near 0."""
+    saturation_share: float
+    """Share of the rewards near α."""
+    cost_scale: float
+    """s of α·exp(−τ·cost/s)."""
+    reward: Spread
+    coherence: CoherenceRecord | None
+    isometry: dict[str, dict[str, float | None]]
+    """Rank correlation of distance and steps apart, by space and horizon."""
+    look_ahead_distance: float | None
+    """Mean squared distance k steps ahead, over that of any two states of a trajectory."""
+    short_trajectories: int
+    """Trajectories that are no longer than the look-ahead."""
+    warnings: list[str] = []
+    # what the key does not hold, filled in when it is read
+    data: Source | None = None
+    method: str = ""
+    seed: int | None = None
+    """None where all seeds share the rewards."""
+    seconds_per_trajectory: float | None = None

@@ -1,0 +1,92 @@
+"""The documented ways to add a method, a task and a learner (docs/extending.md), done as written there."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from data.synthetic import episodes, write_hdf5
+
+from ailot_ray.config import Config
+from ailot_ray.errors import ConfigError
+from ailot_ray.methods import METHODS, Method, get_method, register_learner, register_method
+from ailot_ray.resolve import resolve
+
+ROOT = Path(__file__).parents[1]
+TINY = ("--iql.steps", "6", "--iql.snapshots", "2", "--iql.batch-size", "8", "--evaluation.episodes", "1", "--seeds", "0", "1")
+
+
+def documented(heading: str) -> str:
+    """The first Python block of a section of docs/extending.md."""
+    section = (ROOT / "docs" / "extending.md").read_text().split(f"## {heading}\n")[1]
+    block = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert block
+    return block[1]
+
+
+def run(plugin: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ailot_ray", *arguments]
+    environment = os.environ | {"AILOT_RAY_PLUGINS": str(plugin), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=plugin.parent, timeout=300)
+
+
+def test_a_method_of_ones_own_has_its_alignment_rewards_and_policy(tmp_path: Path) -> None:
+    data = write_hdf5(tmp_path / "hop.hdf5", episodes((12, 9, 15, 11, 30), ("terminal", "timeout") * 2 + ("timeout",)))
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(documented("A method"))
+    store = tmp_path / "store"
+    done = run(
+        plugin,
+        *("run", "--task", "hopper-medium-v2", "--data", str(data), "--methods", "mine", "iql", "--store", str(store)),
+        *("--workers", "1", *TINY),
+    )
+    assert done.returncode == 0, done.stderr
+    rewards = {}
+    for folder in (store / "scores").iterdir():
+        trial = json.loads((folder / "trial.json").read_text())
+        artefacts = trial["artefacts"]
+        assert set(artefacts) - {"policies", "rewards"} == ({"alignment"} if trial["method"] == "mine" else set())
+        for kind, name in artefacts.items():
+            assert (store / kind / name / "manifest.json").is_file()
+        rewards[trial["method"]] = pq.read_table(store / "rewards" / artefacts["rewards"] / "rewards.parquet")
+        if trial["method"] == "mine":
+            assert trial["config"]["transport.metric"] == "euclidean" and trial["config"]["reward.tau"] == 2.0
+    own, true = (rewards[name]["reward"].to_numpy() for name in ("mine", "iql"))
+    assert abs(np.corrcoef(own, true)[0, 1]) < 0.9
+
+
+def test_a_method_needs_a_learner_and_domains_that_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"learner.*nobody"):
+        register_method(Method("x", "X", "#000000", "none", learner="nobody"))
+    with pytest.raises(ConfigError, match=r"presets of chess.*antmaze"):
+        register_method(Method("x", "X", "#000000", "none", presets={"chess": {}}))
+    assert "x" not in METHODS
+
+
+def test_a_preset_that_is_no_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "odd", Method("odd", "Odd", "#000000", "alignment", presets={"*": {"reward.tua": 1.0}}))
+    with pytest.raises(ConfigError, match=r"reward\.tua.*reward\.tau"):
+        resolve(Config(method="odd"))
+
+
+def test_an_unknown_method_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"--method is sebao.*seabo"):
+        get_method("sebao")
+
+
+def test_a_plugin_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    plugin = tmp_path / "broken.py"
+    plugin.write_text("import no_such_module_at_all\n")
+    done = run(plugin, "run", "--methods", "mine")
+    assert done.returncode != 0 and "broken.py" in done.stderr and "no_such_module_at_all" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_learner_is_named_as_module_and_class() -> None:
+    with pytest.raises(ConfigError, match="module:Class"):
+        register_learner("mine", "somewhere")
