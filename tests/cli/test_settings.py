@@ -27,4 +27,4 @@ def test_presets_are_those_of_the_methods(command: Command) -> None:
     antmaze = ended.out.split("### antmaze")[1].split("### adroit")[0]
     assert "| `reward.shift` | – | -2 | -1 | -2 | -1 |" in antmaze
     adroit = ended.out.split("### adroit")[1]
-    assert "| `iql.dropout` | 0.1 |" in adroit and "| `transport.k` | 2 | 0 | 1 | – | – |" in adroit
+    assert "| `iql.dropout` | 0.1 |" in adroit and "| `transport.k` | – | 0 | 1 | 2 | – |" in adroit
