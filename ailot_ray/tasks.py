@@ -180,6 +180,9 @@ _BUILT_IN = Task("hopper-builtin", "locomotion", "Hopper-v4", 11, 3, 1000, -20.2
 
 TASKS: dict[str, Task] = {task.name: task for task in (_BUILT_IN, *_locomotion(), *_antmaze(), *_adroit())}
 
+PUBLISHED: tuple[str, ...] = tuple(dict.fromkeys(method for task in TASKS.values() for method in task.published))
+"""The methods of which any task has a published score."""
+
 
 def get_task(name: str) -> Task:
     """Look a task up: in the table, in a file of tasks (``FILE.toml:NAME``), or among Minari's datasets (``minari:ID``).

@@ -19,7 +19,7 @@ from ailot_ray.data import load_dataset
 from ailot_ray.method.iql import DeterministicPolicy
 from ailot_ray.pipeline.fit import load_tensors
 from ailot_ray.pipeline.train import snapshot_name
-from ailot_ray.report.results import load_trials
+from ailot_ray.report.record import load_trials
 from ailot_ray.store import read_json
 
 STATES, START = 5000, 5

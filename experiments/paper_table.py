@@ -19,9 +19,9 @@ from ailot_ray.cli.sweeping import Sweeping
 from ailot_ray.cluster import Sweep, plan
 from ailot_ray.data import load_dataset
 from ailot_ray.report.comparison import comparison_table
+from ailot_ray.report.grouping import group
 from ailot_ray.report.layout import Style
-from ailot_ray.report.results import load_trials, tabulate
-from ailot_ray.report.rows import results_table
+from ailot_ray.report.record import load_trials
 from ailot_ray.tasks import TASKS
 
 SWEEP = Sweep("paper", Config(), seeds=(0, 1, 2, 3, 4))
@@ -53,7 +53,7 @@ class PaperTable(Sweeping):
         finally:  # trials that failed leave gaps
             if not self.dry_run:
                 ours = {step.digest for step in plan(asked.wanted(), self.store).steps["scores"]}
-                rows = results_table(tabulate([trial for trial in load_trials(self.store) if trial.digest in ours]))
+                rows = group([trial for trial in load_trials(self.store) if trial.digest in ours])
                 print("\n" + comparison_table(rows, self.style, wanted))
 
     def swept(self) -> dict[str, Any]:

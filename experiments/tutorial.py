@@ -14,15 +14,16 @@ import torch
 import tyro
 from msgspec import to_builtins
 
-from ailot_ray import Config, Experiment, Store, align, collect, evaluate, pretrain, relabel, train
+from ailot_ray import Config, Experiment, Store, align, evaluate, pretrain, relabel, train
 from ailot_ray.config import EvaluationConfig, ICVFConfig, IQLConfig, TransportConfig
 from ailot_ray.method.diagnostics import time_isometry
 from ailot_ray.method.transport import align as align_pair
 from ailot_ray.pipeline import load_report
 from ailot_ray.pipeline.align import Features, load_costs
 from ailot_ray.pipeline.relabel import load_rewards
+from ailot_ray.report.grouping import group
+from ailot_ray.report.record import load_trials
 from ailot_ray.report.relabel import format_relabel_report
-from ailot_ray.report.rows import results_table
 from ailot_ray.report.tables import format_table
 
 
@@ -85,7 +86,7 @@ def main(arguments: Arguments) -> None:
     train(experiment, [0])
     evaluate(experiment, [0])[0]
     print("\n6. the policy:")
-    print(format_table(results_table(collect(arguments.store))))
+    print(format_table(group(load_trials(arguments.store))))
 
 
 if __name__ == "__main__":

@@ -35,17 +35,19 @@ def run(plugin: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=plugin.parent, timeout=300)
 
 
-def test_a_method_of_ones_own_has_its_alignment_rewards_and_policy(tmp_path: Path) -> None:
+def test_a_method_of_ones_own_has_its_alignment_rewards_policy_row_and_line(tmp_path: Path) -> None:
     data = write_hdf5(tmp_path / "hop.hdf5", episodes((12, 9, 15, 11, 30), ("terminal", "timeout") * 2 + ("timeout",)))
     plugin = tmp_path / "mine.py"
     plugin.write_text(documented("A method"))
-    store = tmp_path / "store"
+    store, page = tmp_path / "store", tmp_path / "page.html"
     done = run(
         plugin,
         *("run", "--task", "hopper-medium-v2", "--data", str(data), "--methods", "mine", "iql", "--store", str(store)),
         *("--workers", "1", *TINY),
     )
     assert done.returncode == 0, done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ["Mine"]]
+    assert "0, 1" in row and "(2 seeds)" in row
     rewards = {}
     for folder in (store / "scores").iterdir():
         trial = json.loads((folder / "trial.json").read_text())
@@ -58,6 +60,9 @@ def test_a_method_of_ones_own_has_its_alignment_rewards_and_policy(tmp_path: Pat
             assert trial["config"]["transport.metric"] == "euclidean" and trial["config"]["reward.tau"] == 2.0
     own, true = (rewards[name]["reward"].to_numpy() for name in ("mine", "iql"))
     assert abs(np.corrcoef(own, true)[0, 1]) < 0.9
+    shared = run(plugin, "results", "--store", str(store), "--html", str(page))
+    assert shared.returncode == 0, shared.stderr
+    assert '"name":"Mine"' in page.read_text() and "#332288" in page.read_text()
 
 
 def test_a_method_needs_a_learner_and_domains_that_there_are() -> None:

@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -95,7 +96,8 @@ def test_results_are_what_they_were(stage: str, now: dict[str, Numbers]) -> None
     for file, numbers in golden.items():
         if isinstance(numbers, list):
             # networks and a simulator on another processor differ in the last digits, and those grow
-            np.testing.assert_allclose(now[stage][file], numbers, rtol=1e-2, atol=1e-3, err_msg=f"{stage}: {file}")
+            found: Any = now[stage][file]
+            np.testing.assert_allclose(found, numbers, rtol=1e-2, atol=1e-3, err_msg=f"{stage}: {file}")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from ailot_ray.methods import get_method
 from ailot_ray.pipeline import Experiment, diagnose, record_policy
 from ailot_ray.pipeline.evaluate import TRIAL
 from ailot_ray.records import TrialRecord, read_record
-from ailot_ray.report.page.runs import Run, video_path
+from ailot_ray.report.page.runs import video_path
 from ailot_ray.report.page.sources import Sources, find_stores
+from ailot_ray.report.record import Trial
 from ailot_ray.store import SHORT, Store, open_artefact
 
 
@@ -62,22 +63,22 @@ class Requests:
     def __init__(self) -> None:
         self._running: dict[tuple[Path, str], tuple[str, subprocess.Popen[bytes], IO[bytes]]] = {}
 
-    def start(self, run: Run, what: str) -> None:
+    def start(self, run: Trial, what: str) -> None:
         """Begin to make the portrait or the video of a run, unless something of it is being made already."""
-        key = (run.store, run.digest)
+        key = (run.root, run.short)
         if key in self._running and self._running[key][1].poll() is None:
             return
-        command = [sys.executable, "-m", "ailot_ray", "portrait", "--store", str(run.store), "--trials", run.digest]
+        command = [sys.executable, "-m", "ailot_ray", "portrait", "--store", str(run.root), "--trials", run.short]
         told = tempfile.TemporaryFile()  # noqa: SIM115 - open while the process writes into it
         command += ["--video"] if what == "video" else []
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=told)
         self._running[key] = what, process, told
 
-    def status(self, run: Run) -> str:
+    def status(self, run: Trial) -> str:
         """What is being made of this run, or why it could not be; empty where there is nothing to tell."""
-        if (run.store, run.digest) not in self._running:
+        if (run.root, run.short) not in self._running:
             return ""
-        what, process, told = self._running[run.store, run.digest]
+        what, process, told = self._running[run.root, run.short]
         if process.poll() is None:
             return f"making the {what} …"
         if process.returncode == 0:
@@ -105,7 +106,7 @@ class Portrait:
 
     def execute(self) -> dict[str, Any]:
         (store,) = find_stores([self.store])[:1]
-        runs = [run for run in Sources([store]).read().runs if run.trial is not None]
+        runs = [run for run in Sources([store]).read().runs if run.done]
         if not runs:
             raise ConfigError(f"--store {store} has no finished trial yet: evaluate one first")
         made: dict[str, str] = {}
@@ -118,23 +119,23 @@ class Portrait:
                 record_policy(experiment, seed, path)
             else:
                 path = diagnose(experiment, [seed])[0].folder
-            made[run.digest] = str(path)
-            print(f"{run.digest}: {path}")
+            made[run.short] = str(path)
+            print(f"{run.short}: {path}")
         return {"made": made}
 
 
-def _folder(run: Run) -> Path:
-    assert run.trial is not None
-    return run.trial.folder
+def _folder(run: Trial) -> Path:
+    assert run.done
+    return run.folder
 
 
-def _chosen(runs: list[Run], wanted: tuple[str, ...]) -> list[Run]:
+def _chosen(runs: list[Trial], wanted: tuple[str, ...]) -> list[Trial]:
     if not wanted:
         first = {(run.task, run.data_digest, run.method, repr(sorted(run.config.items()))): run for run in reversed(runs)}
         return sorted(first.values(), key=runs.index)
     found = []
     for digest in wanted:
-        matches = [run for run in runs if run.digest.startswith(digest[:SHORT])]
+        matches = [run for run in runs if run.short.startswith(digest[:SHORT])]
         if len(matches) != 1:
             many = f"{len(matches)} trials begin so" if matches else "no finished trial has it"
             raise ConfigError(f"--trials {digest}: {many}; the folders in scores/ end in their digests")
@@ -142,7 +143,7 @@ def _chosen(runs: list[Run], wanted: tuple[str, ...]) -> list[Run]:
     return found
 
 
-def reopen(run: Run, store: Path, data: Path | None = None) -> tuple[Experiment, int]:
+def reopen(run: Trial, store: Path, data: Path | None = None) -> tuple[Experiment, int]:
     """The experiment that a finished run came from, and its seed. Raises DataError where its data are not there any more."""
     artefact = open_artefact("scores", _folder(run))
     record = read_record(artefact.path(TRIAL), TrialRecord)
@@ -158,8 +159,8 @@ def reopen(run: Run, store: Path, data: Path | None = None) -> tuple[Experiment,
         experiment = Experiment.open(with_settings(config, settings), Store(store))
     except AilotError as error:
         where = "--data FILE names its data where they lie now"
-        raise DataError(f"trial {run.digest} cannot be opened again: {error}; {where}") from error
+        raise DataError(f"trial {run.short} cannot be opened again: {error}; {where}") from error
     seed = record.seed
     if experiment.dataset.digest != run.data_digest:
-        raise DataError(f"{experiment.dataset.source} is not the file of trial {run.digest}: give that one with --data FILE")
+        raise DataError(f"{experiment.dataset.source} is not the file of trial {run.short}: give that one with --data FILE")
     return experiment, seed

@@ -5,11 +5,9 @@ from itertools import groupby
 from typing import Any
 
 from ailot_ray.config import Config
-from ailot_ray.report.rows import LABELS
+from ailot_ray.report.look import label_of
 from ailot_ray.resolve import resolve
-from ailot_ray.tasks import Task
-
-PUBLISHED = ("iql", "otr", "seabo", "ailot")
+from ailot_ray.tasks import PUBLISHED, Task
 
 
 def domain_settings(task: Task) -> dict[str, Any]:
@@ -30,7 +28,7 @@ def format_tasks(tasks: Iterable[Task], where: Mapping[str, str]) -> str:
     for (domain, _), members in groupby(tasks, key=lambda task: (task.domain, task.domain == "custom" and task.name)):
         block = list(members)
         settings = "   ".join(f"{path} {value:g}" for path, value in domain_settings(block[0]).items())
-        heads = "".join(f"{LABELS[method].split()[0]:>7}" for method in PUBLISHED)
+        heads = "".join(f"{label_of(method).split()[0]:>7}" for method in PUBLISHED)
         lines += [*([""] if lines else []), f"{domain}: {settings}"]
         lines.append(f"{'task':<29}{'simulator':<23}{'states':>6}{'actions':>8}{'horizon':>8}{heads}  data")
         for task in block:

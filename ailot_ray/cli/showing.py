@@ -20,11 +20,13 @@ from ailot_ray.pipeline import Experiment, load_rewards, relabel
 from ailot_ray.pipeline.physics import check_physics, format_physics
 from ailot_ray.report.aggregates import format_statistics, statistics_json
 from ailot_ray.report.comparison import comparison_table
+from ailot_ray.report.grouping import group
 from ailot_ray.report.layout import Style
 from ailot_ray.report.page.sources import Sources, find_stores
 from ailot_ray.report.plots import plot_learning_curves, plot_scores
-from ailot_ray.report.results import Trial, load_trials, tabulate, write_results
-from ailot_ray.report.tables import NOTHING_YET, as_json, format_table, results_table
+from ailot_ray.report.record import Trial, load_trials
+from ailot_ray.report.results import write_results
+from ailot_ray.report.tables import NOTHING_YET, as_json, format_table
 from ailot_ray.store import Store
 from ailot_ray.task_files import names_in, on_disk
 from ailot_ray.tasks import TASKS, Task, get_task
@@ -174,11 +176,11 @@ class Results:
 
     def _table(self, trials: Sequence[Trial]) -> dict[str, Any]:
         if self.statistics:
-            rows = results_table(tabulate(trials))
+            rows = group(trials)
             print(format_statistics(rows, self.style))
             return statistics_json(rows)
         if self.compare:
-            rows = results_table(tabulate(trials))
+            rows = group(trials)
             print(comparison_table(rows, self.style))
             return {"rows": as_json(rows)}
         return show_results(trials, self.store, self.style)
@@ -186,15 +188,14 @@ class Results:
 
 def show_results(trials: Sequence[Trial], folder: Path, style: Style = "text") -> dict[str, Any]:
     """Print the results table of `trials`, and write results.parquet and the plots into `folder`."""
-    table = tabulate(trials)
-    rows = results_table(table)
+    rows = group(trials)
     print(format_table(rows, style))
     if not rows:
         return {"rows": []}
     parquet = write_results(trials, folder)
     curves, scores = folder / "learning_curves.png", folder / "scores.png"
     plot_learning_curves(trials, curves)
-    plot_scores(table, scores)
+    plot_scores(trials, scores)
     if style == "text":
         print(f"\n{parquet}, one row a trial\n{curves}\n{scores}")
     return {"rows": as_json(rows), "results": str(parquet), "plots": [str(curves), str(scores)]}

@@ -18,7 +18,7 @@ from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.sweep import Sweep, plan
 from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig, flatten
 from ailot_ray.errors import ConfigError
-from ailot_ray.report.results import load_trials
+from ailot_ray.report.record import load_trials
 from ailot_ray.store import write_json
 from ailot_ray.tasks import get_task
 

@@ -21,8 +21,8 @@ from ailot_ray.methods import METHODS, aligned_methods, get_method
 from ailot_ray.pipeline import Experiment, evaluate, load_report, load_rewards, record_policy, relabel
 from ailot_ray.report.maps import plot_rewards_on_maze
 from ailot_ray.report.page.runs import video_path
+from ailot_ray.report.record import load_trials
 from ailot_ray.report.relabel import format_relabel_report
-from ailot_ray.report.results import load_trials
 from ailot_ray.store import Artefact, Store
 from ailot_ray.tasks import get_task
 

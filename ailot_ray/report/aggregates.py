@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ailot_ray.report import statistics
+from ailot_ray.report.grouping import Group
 from ailot_ray.report.layout import NONE, Style, note, table
-from ailot_ray.report.rows import Row
+from ailot_ray.report.look import DATASET
 from ailot_ray.report.tables import NOTHING_YET, substituted_note, usual_notes
 
 Place = tuple[str, str]
@@ -52,20 +53,20 @@ class Improvement:
     """Bootstrap 95 % interval."""
 
 
-def all_series(rows: Iterable[Row]) -> list[Series]:
+def all_series(rows: Iterable[Group]) -> list[Series]:
     """The methods' configurations, in the order of their first row."""
-    found: dict[tuple[str, str], Series] = {}
+    found: dict[str, Series] = {}
     for row in rows:
-        if row.method != "dataset":
-            series = Series(row.method, row.label, row.settings_text, {})
-            found.setdefault((row.method, row.settings_text), series).scores[row.task, row.data_digest] = row.scores
+        if row.method != DATASET:
+            series = Series(row.method, row.title, row.settings_text, {})
+            found.setdefault(row.name, series).scores[row.place] = row.scores
     return list(found.values())
 
 
 def improvements(series: Sequence[Series], method: str = "ailot") -> list[Improvement]:
     """`method` against all other series with which it shares data; each pair once.
 
-    Where one of its configurations is the usual one (`Row.usual`), that one stands against the other methods and its other
+    Where one of its configurations is the usual one (`Group.usual`), that one stands against the other methods and its other
     configurations against it; else each configuration stands against all.
     """
     own = [line for line in series if line.method == method]
@@ -92,7 +93,7 @@ def _improvement(better: Series, other: Series) -> Improvement | None:
     )
 
 
-def format_statistics(rows: Sequence[Row], style: Style = "text", method: str = "ailot") -> str:
+def format_statistics(rows: Sequence[Group], style: Style = "text", method: str = "ailot") -> str:
     """Two tables: aggregates of each configuration with 95 % intervals, and the improvement of `method` on the others."""
     series = all_series(rows)
     if not series:
@@ -118,7 +119,7 @@ def format_statistics(rows: Sequence[Row], style: Style = "text", method: str = 
     return "\n\n".join([*blocks, *notes])
 
 
-def statistics_json(rows: Sequence[Row], method: str = "ailot") -> dict[str, Any]:
+def statistics_json(rows: Sequence[Group], method: str = "ailot") -> dict[str, Any]:
     """The same as plain numbers, null where a value is not known."""
     series = all_series(rows)
     return {

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
+from ailot_ray.report.grouping import Group
 from ailot_ray.report.layout import NONE, Style, table
-from ailot_ray.report.rows import LABELS, Row
+from ailot_ray.report.look import label_of, rank_of
 from ailot_ray.report.tables import NOTHING_YET, substituted_note
-from ailot_ray.tasks import TASKS, Task
+from ailot_ray.tasks import PUBLISHED, TASKS, Task
 
-_PUBLISHED = ("iql", "otr", "seabo", "ailot")
 Place = tuple[str, str]
 """A task and the digest of its data."""
 
 
-def comparison_table(rows: Sequence[Row], style: Style = "text", tasks: Sequence[str] = ()) -> str:
+def comparison_table(rows: Sequence[Group], style: Style = "text", tasks: Sequence[str] = ()) -> str:
     """Lay the rows out with methods as columns: ours as mean ± standard deviation over seeds, then the published scores.
 
     A configuration of a method is a column. Tasks without a row of their own, named by `tasks`, stand with their published
@@ -21,9 +21,9 @@ def comparison_table(rows: Sequence[Row], style: Style = "text", tasks: Sequence
     """
     if not rows and not tasks:
         return NOTHING_YET
-    order = list(LABELS)
     ours = {(row.task, row.data_digest, row.name): row for row in rows}
-    columns = sorted({row.name: row for row in rows}.values(), key=lambda row: (order.index(row.method), row.settings_text))
+    first = {row.name: row for row in rows}.values()
+    columns = sorted(first, key=lambda row: (rank_of(row.method), -(row.steps or 0), row.settings_text))
     places = {(row.task, row.data_digest): row for row in rows}
     found = {row.task for row in rows}
     lines: list[tuple[str, Place | None, Task | None]] = [
@@ -32,12 +32,12 @@ def comparison_table(rows: Sequence[Row], style: Style = "text", tasks: Sequence
     lines += [(name, None, TASKS[name]) for name in tasks if name not in found]
     names = list(tasks)
     lines.sort(key=lambda line: names.index(line[2].name) if line[2] and line[2].name in names else len(names))
-    published = [m for m in _PUBLISHED if any(task and m in task.published for _, _, task in lines)]
+    published = [m for m in PUBLISHED if any(task and m in task.published for _, _, task in lines)]
     means = [
         [ours[*place, c.name].mean if place and (*place, c.name) in ours else None for c in columns] for _, place, _ in lines
     ]
     told = [[task.published.get(m) if task else None for m in published] for _, _, task in lines]
-    header = ["task", *(c.name for c in columns), *(f"{LABELS[m]}, published" for m in published)]
+    header = ["task", *(c.name for c in columns), *(f"{label_of(m)}, published" for m in published)]
     body = [
         [name, *(_ours(ours.get((*place, c.name)) if place else None) for c in columns), *map(_number, known)]
         for (name, place, _), known in zip(lines, told, strict=True)
@@ -49,7 +49,7 @@ def comparison_table(rows: Sequence[Row], style: Style = "text", tasks: Sequence
     return "\n".join([text, *substituted_note(any(row.substituted for row in rows), style)])
 
 
-def _ours(row: Row | None) -> str:
+def _ours(row: Group | None) -> str:
     if row is None or row.mean is None:
         return NONE
     return _number(row.mean) if row.std is None else f"{row.mean:.1f} ± {row.std:.1f}"

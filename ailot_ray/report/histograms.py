@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from ailot_ray.files import replacing
-from ailot_ray.report.palette import GREY, METHODS
+from ailot_ray.report.look import GREY, colour_of
 
 _COLUMNS = 3
 _EDGES = np.linspace(0.0, 1.0, 51)
@@ -35,9 +35,9 @@ def plot_histograms(shares: Mapping[str, ArrayLike], near: float, path: Path) ->
     FigureCanvasAgg(figure)
     for i, (label, values) in enumerate(arrays.items()):
         axis = figure.add_subplot(lines, columns, i + 1)
-        axis.hist(values, _EDGES.tolist(), weights=np.full(values.size, 1.0 / values.size), color=METHODS["ailot"])
+        axis.hist(values, _EDGES.tolist(), weights=np.full(values.size, 1.0 / values.size), color=colour_of("ailot"))
         for bound in (near, 1 - near):
-            axis.axvline(bound, color=METHODS["iql"], linestyle="--", linewidth=1.0)
+            axis.axvline(bound, color=colour_of("iql"), linestyle="--", linewidth=1.0)
         told = f"collapsed {_percent(values < near)}, saturated {_percent(values > 1 - near)}"
         axis.set_title(f"{label}\n{told}", fontsize=8, loc="left")
         axis.set_xlim(-0.02, 1.02)

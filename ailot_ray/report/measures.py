@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ailot_ray.files import replacing
-from ailot_ray.report.palette import GREY, METHODS
+from ailot_ray.report.look import GREY, colour_of
 
-COLOUR = METHODS["ailot"]
+COLOUR = colour_of("ailot")
 Measures = Mapping[str, Sequence[float]]
 """The values of each measure, one a seed; none where a trial does not have it."""
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,16 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
-from numpy.typing import NDArray
 
 from ailot_ray.errors import StoreError
 from ailot_ray.files import replacing
 from ailot_ray.report import statistics
-from ailot_ray.report.palette import GREY as _GREY
-from ailot_ray.report.palette import METHODS as _COLOURS
-from ailot_ray.report.palette import OTHER as _OTHER
-from ailot_ray.report.results import Trial, tabulate
-from ailot_ray.report.rows import LABELS, Row, results_table
+from ailot_ray.report.grouping import Group, group, mean_curve
+from ailot_ray.report.look import DATASET, GREY, colour_of, label_of, rank_of
+from ailot_ray.report.record import Trial
 from ailot_ray.report.tables import NOTHING_YET, usual_notes
 
 _DPI = 130
@@ -40,8 +36,7 @@ def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
     A line is the mean over seeds, its band one sample standard deviation to either side; the dashed line is the dataset's
     mean. Returns the figure. Raises StoreError where there is no trial or `path` cannot be written.
     """
-    trials = {trial.digest: trial for trial in evaluated}
-    panels = _panels(tabulate(list(trials.values())))
+    panels = _panels(evaluated)
     styles = _styles(panels)
     noted = any(rows[0].substituted or not rows[0].normalised for rows in panels)
     figure, axes = _grid(len(panels), height=2.9)
@@ -49,7 +44,7 @@ def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
         _title(axis, rows[0], noted)
         _dataset_line(axis, rows[0], vertical=False)
         for row in rows[1:]:
-            steps, centre, spread = _curve([trials[digest] for digest in row.digests])
+            steps, centre, spread, _ = mean_curve(row.trials)
             colour, marker = styles[row.name]
             axis.plot(steps, centre, color=colour, marker=marker, markersize=3.5, linewidth=1.6, zorder=3)
             axis.fill_between(steps, centre - spread, centre + spread, color=colour, alpha=0.18, linewidth=0)
@@ -60,18 +55,18 @@ def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
         Line2D([], [], color=c, marker=m, markersize=4, label=_fold(label, _LEGEND_WIDTH)) for label, (c, m) in styles.items()
     ]
     several = any(len(row.seeds) > 1 for rows in panels for row in rows)
-    band = [Patch(color=_GREY, alpha=0.18, linewidth=0, label="± standard deviation over seeds")] if several else []
+    band = [Patch(color=GREY, alpha=0.18, linewidth=0, label="± standard deviation over seeds")] if several else []
     _legend(figure, [*handles, *band, *_dataset_handle(panels), *_usual_handles(panels)])
     return _save(figure, path)
 
 
-def plot_scores(table: pa.Table, path: Path) -> Figure:
-    """Draw the final scores of a results table to the PNG file `path`, a panel for each task and dataset.
+def plot_scores(evaluated: Sequence[Trial], path: Path) -> Figure:
+    """Draw the final scores of trials to the PNG file `path`, a panel for each task and dataset.
 
     A line of the panel is a configuration: each dot a seed, the upright bar their mean; the dashed line is the dataset's mean.
-    Returns the figure. Raises StoreError where the table is empty or `path` cannot be written.
+    Returns the figure. Raises StoreError where there is no trial or `path` cannot be written.
     """
-    panels = _panels(table)
+    panels = _panels(evaluated)
     styles = _styles(panels)
     noted = any(rows[0].substituted or not rows[0].normalised for rows in panels)
     most = max(len(rows) - 1 for rows in panels)
@@ -89,19 +84,17 @@ def plot_scores(table: pa.Table, path: Path) -> Figure:
         axis.set_ylim(most - 0.4, -0.6)
         axis.grid(axis="y", visible=False)
     _label(axes, "normalised score", "")
-    seed = Line2D([], [], color=_GREY, marker="o", alpha=0.6, linestyle="none", label="a seed")
-    mean = Line2D(
-        [], [], color=_GREY, marker="|", markersize=11, markeredgewidth=2.2, linestyle="none", label="mean over seeds"
-    )
+    seed = Line2D([], [], color=GREY, marker="o", alpha=0.6, linestyle="none", label="a seed")
+    mean = Line2D([], [], color=GREY, marker="|", markersize=11, markeredgewidth=2.2, linestyle="none", label="mean over seeds")
     _legend(figure, [seed, mean, *_dataset_handle(panels), *_usual_handles(panels)])
     return _save(figure, path)
 
 
-def _panels(table: pa.Table) -> list[list[Row]]:
+def _panels(trials: Sequence[Trial]) -> list[list[Group]]:
     """The rows of each task and dataset; the first of each is the dataset's own."""
-    panels: list[list[Row]] = []
-    for row in results_table(table):
-        if row.method == "dataset":
+    panels: list[list[Group]] = []
+    for row in group(trials):
+        if row.method == DATASET:
             panels.append([])
         panels[-1].append(row)
     if not panels:
@@ -109,48 +102,32 @@ def _panels(table: pa.Table) -> list[list[Row]]:
     return panels
 
 
-def _name(row: Row) -> str:
+def _name(row: Group) -> str:
     """Method and settings beside a panel, in lines that leave room for it."""
-    return f"{row.label}\n{_fold(row.settings_text, _NAME_WIDTH)}".rstrip()
+    return f"{row.title}\n{_fold(row.settings_text, _NAME_WIDTH)}".rstrip()
 
 
 def _fold(text: str, width: int) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _styles(panels: Sequence[Sequence[Row]]) -> dict[str, tuple[tuple[float, float, float], str]]:
+def _styles(panels: Sequence[Sequence[Group]]) -> dict[str, tuple[tuple[float, float, float], str]]:
     """Colour and marker by series: a hue for each method, from dark to light over its configurations."""
     rows = [row for panel in panels for row in panel[1:]]
-    methods = [*LABELS, *(row.method for row in rows)]
-    by_method: dict[str, list[str]] = {}
-    for row in sorted(rows, key=lambda row: methods.index(row.method)):
-        if row.name not in by_method.setdefault(row.method, []):
-            by_method[row.method].append(row.name)
+    by_method: dict[str, dict[str, Group]] = {}
+    for row in sorted(rows, key=lambda row: rank_of(row.method)):
+        by_method.setdefault(row.method, {}).setdefault(row.name, row)
     styles = {}
-    for method, labels in by_method.items():
-        base = np.array(to_rgb(_COLOURS.get(method, _OTHER)))
-        # The method's own hue is kept for panels with one configuration of it.
-        swept = [label for label in labels if label != LABELS.get(method, method)]
-        for i, label in enumerate(labels):
-            shade = -0.45 + swept.index(label) / (len(swept) - 1) if len(swept) > 1 and label in swept else 0.0
+    for method, named in by_method.items():
+        base = np.array(to_rgb(colour_of(method)))
+        # the first configuration that is no variant of others keeps the method's own hue
+        plain = next((name for name, row in named.items() if not row.settings_text), None)
+        swept = [name for name in named if name != plain]
+        for i, name in enumerate(named):
+            shade = -0.45 + swept.index(name) / (len(swept) - 1) if len(swept) > 1 and name in swept else 0.0
             red, green, blue = base * (1 + shade) if shade < 0 else base + (1 - base) * shade
-            styles[label] = ((float(red), float(green), float(blue)), _MARKERS[i % len(_MARKERS)])
+            styles[name] = ((float(red), float(green), float(blue)), _MARKERS[i % len(_MARKERS)])
     return styles
-
-
-def _curve(trials: Sequence[Trial]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Steps, mean and standard deviation over seeds (0 for a single one), (S,) each, at the steps that any trial has.
-
-    As in the table, a seed that ran twice counts once.
-    """
-    curves: dict[int, list[dict[int, float]]] = {}
-    for trial in trials:
-        curves.setdefault(trial.seed, []).append(trial.curve())
-    steps = sorted({step for seed in curves.values() for curve in seed for step in curve})
-    by_seed = [[[curve[step] for curve in seed if step in curve] for seed in curves.values()] for step in steps]
-    scores = [[statistics.mean(values) for values in at_step if values] for at_step in by_seed]
-    spread = [statistics.std(values) if len(values) > 1 else 0.0 for values in scores]
-    return np.array(steps, dtype=np.int64), np.array([statistics.mean(values) for values in scores]), np.array(spread)
 
 
 def _grid(panels: int, height: float, columns: int = _COLUMNS, width: float = 3.9) -> tuple[Figure, list[Axes]]:
@@ -168,14 +145,14 @@ def _grid(panels: int, height: float, columns: int = _COLUMNS, width: float = 3.
     return figure, axes
 
 
-def _title(axis: Axes, row: Row, noted: bool) -> None:
+def _title(axis: Axes, row: Group, noted: bool) -> None:
     """Task and file above a panel; `noted` leaves a line for the note in every panel, so that they stand level."""
     own = "not D4RL's own file: compare among these" if row.substituted else ""
     note = own if row.normalised else "returns as they are: no reference returns are known"
     # D4RL's AntMaze names are longer than a panel is wide.
     data = row.data if len(row.data) <= 40 else f"{row.data[:18]}…{row.data[-21:]}"
     lines = f"{data} ({row.data_digest[:8]})" + (f"\n{note}" if noted else "")
-    axis.set_title(lines, fontsize=7, loc="left", color=_GREY)
+    axis.set_title(lines, fontsize=7, loc="left", color=GREY)
     axis.annotate(row.task, (0, 1), (0, 27 if noted else 17), "axes fraction", "offset points", fontsize=9.5, fontweight="bold")
 
 
@@ -187,18 +164,18 @@ def _label(axes: Sequence[Axes], x: str, y: str) -> None:
             axis.set_ylabel(y, fontsize=8.5)
 
 
-def _dataset_line(axis: Axes, row: Row, vertical: bool) -> None:
+def _dataset_line(axis: Axes, row: Group, vertical: bool) -> None:
     if row.mean is not None:
         draw = axis.axvline if vertical else axis.axhline
-        draw(row.mean, color=_GREY, linestyle="--", linewidth=1.2)
+        draw(row.mean, color=GREY, linestyle="--", linewidth=1.2)
 
 
-def _dataset_handle(panels: Sequence[Sequence[Row]]) -> list[Line2D]:
+def _dataset_handle(panels: Sequence[Sequence[Group]]) -> list[Line2D]:
     known = any(rows[0].mean is not None for rows in panels)
-    return [Line2D([], [], color=_GREY, linestyle="--", linewidth=1.2, label=LABELS["dataset"])] if known else []
+    return [Line2D([], [], color=GREY, linestyle="--", linewidth=1.2, label=label_of(DATASET))] if known else []
 
 
-def _usual_handles(panels: Sequence[Sequence[Row]]) -> list[Line2D]:
+def _usual_handles(panels: Sequence[Sequence[Group]]) -> list[Line2D]:
     """What the names of configurations leave unsaid, as entries of the legend without a mark."""
     notes = usual_notes([row for rows in panels for row in rows])
     return [Line2D([], [], linestyle="none", label=_fold(note, _LEGEND_WIDTH)) for note in notes]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ailot_ray.report.rows import LABELS
+from ailot_ray.report.look import label_of
 
 _NONE = "–"
 _WIDTH = 34
@@ -20,7 +20,7 @@ def format_relabel_report(report: Mapping[str, Any]) -> str:
     method = str(report.get("method", _NONE))
     digest = str(data.get("digest", ""))[:8]
     source = Path(str(data.get("source", _NONE))).name
-    title = f"{report.get('task', _NONE)}  {source} ({digest})  {LABELS.get(method, method)}"
+    title = f"{report.get('task', _NONE)}  {source} ({digest})  {label_of(method)}"
     lines = [title, *_contents(report), *_correlation(report), *_solves(report, method), *_rewards(report)]
     lines += [*_isometry(report, method), *_time(report, method), *_duration(report)]
     lines += [f"warning: {warning}" for warning in report.get("warnings") or ()]
@@ -87,7 +87,7 @@ def _isometry(report: Mapping[str, Any], method: str) -> list[str]:
     spaces = _section(report, "isometry")
     name = "isometry"
     if not spaces:
-        why = f"{LABELS.get(method, method)} uses no intents" if method != "ailot" else ""
+        why = f"{label_of(method)} uses no intents" if method != "ailot" else ""
         return [_line(name, _number(None, why=why))]
     lines = [_line("isometry (rank correlation of distance with steps apart)", "").rstrip()]
     for space, by_horizon in spaces.items():

@@ -4,27 +4,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ailot_ray.report.grouping import Group, format_settings
 from ailot_ray.report.layout import NONE, Style, aligned, csv_text, latex_lines, markdown_lines, note
-from ailot_ray.report.rows import LABELS, Row, results_table, written
-
-__all__ = [
-    "LABELS",
-    "NOTHING_YET",
-    "RETURNS_NOTE",
-    "SUBSTITUTED_NOTE",
-    "Row",
-    "Style",
-    "as_json",
-    "format_table",
-    "results_table",
-]
+from ailot_ray.report.look import DATASET
 
 NOTHING_YET = "nothing is evaluated yet: run `python -m ailot_ray run --task hopper-builtin` first"
 SUBSTITUTED_NOTE = "* not D4RL's own file: scores on it are comparable with each other only, never with published ones"
 RETURNS_NOTE = "† returns as they are: the task has no reference returns to normalise them by"
 
 
-def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def as_json(rows: Sequence[Group]) -> list[dict[str, Any]]:
     """The rows as plain dictionaries, with null where a value is not known (never NaN)."""
     return [
         {
@@ -52,7 +41,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def format_table(rows: Sequence[Row], style: Style = "text") -> str:
+def format_table(rows: Sequence[Group], style: Style = "text") -> str:
     """Lay the rows out for the terminal, as a Markdown or LaTeX table, or as CSV (unrounded numbers, empty where not known).
 
     Without rows it is NOTHING_YET, or for CSV the header alone.
@@ -77,13 +66,13 @@ def substituted_note(needed: bool, style: Style) -> list[str]:
     return ["", note(SUBSTITUTED_NOTE, style)]
 
 
-def usual_notes(rows: Sequence[Row]) -> list[str]:
+def usual_notes(rows: Sequence[Group]) -> list[str]:
     """What the rows that do not say otherwise have, a line for each method and dataset of which there are such."""
     places = len({(row.task, row.data_digest) for row in rows})
     notes: list[str] = []
     for row in {(row.task, row.data_digest, row.method): row for row in rows if row.usual}.values():
         where = f" on {row.task}, {row.data}," if places > 1 else ""
-        notes.append(f"{row.label}{where} unless its line says otherwise: {written(row.usual)}")
+        notes.append(f"{row.label}{where} unless its line says otherwise: {format_settings(row.usual)}")
     return notes
 
 
@@ -91,10 +80,10 @@ _HEADER = ("method", "settings", "gradient steps", "seeds", "score", "best / wor
 _LEFT = (True, True, False, False, False, False, False)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Group) -> tuple[str, ...]:
     if row.mean is None:
         score = NONE
-    elif row.method == "dataset":
+    elif row.method == DATASET:
         score = f"{row.mean:.1f}"
     elif row.std is None:
         score = f"{row.mean:.1f} (1 seed)"
@@ -106,7 +95,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return row.label, row.settings_text, steps, _seeds_text(row.seeds), score, ends, published
 
 
-def _text(rows: Sequence[Row]) -> list[str]:
+def _text(rows: Sequence[Group]) -> list[str]:
     """A heading for each task and dataset, and the columns aligned over all of them; a column of nothing is left out."""
     table = [_cells(row) for row in rows]
     shown = [c for c in range(len(_HEADER)) if any(cells[c] for cells in table)]
@@ -123,18 +112,18 @@ def _text(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _markdown(rows: Sequence[Row]) -> list[str]:
+def _markdown(rows: Sequence[Group]) -> list[str]:
     body = [(row.task, row.data_text, *_cells(row)) for row in rows]
     return markdown_lines(("task", "data", *_HEADER), body, (True, True, *_LEFT))
 
 
-def _latex(rows: Sequence[Row]) -> list[str]:
+def _latex(rows: Sequence[Group]) -> list[str]:
     body = [(row.task, row.data_text, *_cells(row)) for row in rows]
-    first = [i for i, row in enumerate(rows) if i and row.method == "dataset"]
+    first = [i for i, row in enumerate(rows) if i and row.method == DATASET]
     return latex_lines(("task", "data", *_HEADER), body, (True, True, *_LEFT), first)
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _csv(rows: Sequence[Group]) -> str:
     names = ["task", "data", "data_digest", "substituted", "method", "settings", "steps", "seeds", "mean", "std"]
     names += ["interquartile_mean", "low_95", "high_95", "best_seed", "best", "worst_seed", "worst", "published"]
     body = []
@@ -142,7 +131,7 @@ def _csv(rows: Sequence[Row]) -> str:
         substituted, seeds = str(row.substituted).lower(), " ".join(map(str, row.seeds))
         numbers = (row.mean, row.std, row.interquartile_mean, *(row.interval or (None, None)))
         ends = (*(row.best or (None, None)), *(row.worst or (None, None)))
-        place = (row.task, row.data, row.data_digest, substituted, row.label, written(row.settings))
+        place = (row.task, row.data, row.data_digest, substituted, row.label, format_settings(row.settings))
         body.append((*place, row.steps, seeds, *numbers, *ends, row.published))
     return csv_text(names, body)
 

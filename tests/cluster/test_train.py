@@ -20,7 +20,7 @@ from ailot_ray.cluster.work import Job
 from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
 from ailot_ray.pipeline import evaluate
-from ailot_ray.report.results import load_trials
+from ailot_ray.report.record import load_trials
 from ailot_ray.store import read_journal
 
 from .tiny import executed, opened, require_nothing_half_written, sealed, tiny

@@ -25,7 +25,7 @@ from ailot_ray.cluster.tuning import run_sweep
 from ailot_ray.config import EvaluationConfig
 from ailot_ray.pipeline import evaluate
 from ailot_ray.progress import silence
-from ailot_ray.report.results import load_trials
+from ailot_ray.report.record import load_trials
 from ailot_ray.store import read_json
 
 from .tiny import DISTINCT, executed, opened, require_nothing_half_written, sealed, tiny, tiny_sweep

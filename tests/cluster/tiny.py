@@ -12,7 +12,7 @@ from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.config import Config
 from ailot_ray.files import sha256_of
 from ailot_ray.pipeline import Experiment
-from ailot_ray.report.results import load_trials
+from ailot_ray.report.record import load_trials
 from ailot_ray.store import MANIFEST, RUN, Store, read_journal
 
 GRID: dict[str, tuple[Any, ...]] = {"reward.alpha": (1.0, 5.0, 9.0), "reward.tau": (0.1, 0.5, 2.0), "transport.k": (0, 2)}

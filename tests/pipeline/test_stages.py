@@ -17,7 +17,7 @@ from ailot_ray.files import sha256_of
 from ailot_ray.methods import METHODS
 from ailot_ray.pipeline import Experiment, align, evaluate, load_policy, pretrain, record_policy, relabel, score_snapshot, train
 from ailot_ray.pipeline.train import snapshot_steps
-from ailot_ray.report.results import load_trials
+from ailot_ray.report.record import load_trials
 from ailot_ray.resolve import relevant_settings
 from ailot_ray.store import MANIFEST, RUN, Artefact, digest_of
 

@@ -32,9 +32,12 @@ def write_trial(tmp_path: Path) -> WriteTrial:
         curve: dict[int, list[float]] | None = None,
         task: str = "hopper-medium-v2",
         mean_score: float | str | None = "table",
+        source: str | None = None,
+        finished: str = "",
         **config: Any,
     ) -> Path:
-        source, data_digest, substituted, dataset_score = DATA[task]
+        own, data_digest, substituted, dataset_score = DATA[task]
+        source = source or own
         episodes = [(step, i, s) for step, scores in (curve or {1000: [50.0]}).items() for i, s in enumerate(scores)]
         settings = {path.replace("__", "."): value for path, value in config.items()}
         trial = {
@@ -66,6 +69,8 @@ def write_trial(tmp_path: Path) -> WriteTrial:
             "score": np.array([e[2] for e in episodes], np.float64),
         }
         pq.write_table(pa.table(columns), folder / "episodes.parquet")
+        if finished:
+            (folder / "run.json").write_text(json.dumps({"finished": finished, "seconds": 1.0}))
         sign(folder, digest)
         return folder
 
@@ -82,9 +87,9 @@ def write_thousand(write_trial: WriteTrial) -> None:
 
 def sign(folder: Path, digest: str) -> None:
     """Write the manifest of what lies in `folder`, which marks it as finished."""
-    names = [path.name for path in folder.iterdir() if path.name != "manifest.json"]
+    names = [path.name for path in folder.iterdir() if path.name not in ("manifest.json", "run.json")]
     files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-    (folder / "manifest.json").write_text(json.dumps({"kind": "scores", "digest": digest, "files": files}))
+    (folder / "manifest.json").write_text(json.dumps({"kind": "scores", "digest": digest, "key": {}, "files": files}))
 
 
 @pytest.fixture

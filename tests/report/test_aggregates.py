@@ -9,15 +9,15 @@ import pytest
 
 from ailot_ray.report.aggregates import all_series, format_statistics, improvements, statistics_json
 from ailot_ray.report.comparison import comparison_table
-from ailot_ray.report.results import collect
-from ailot_ray.report.rows import Row, results_table
+from ailot_ray.report.grouping import Group, group
+from ailot_ray.report.record import load_trials
 from ailot_ray.report.tables import NOTHING_YET, SUBSTITUTED_NOTE
 
 from .conftest import WriteTrial
 
 
 @pytest.fixture
-def rows(tmp_path: Path, write_trial: WriteTrial) -> list[Row]:
+def rows(tmp_path: Path, write_trial: WriteTrial) -> list[Group]:
     """AILOT above OTR in 8 of 9 pairs on stand-in hopper and in none on walker2d; BC on hopper alone, one seed."""
     scores = {
         ("hopper-medium-v2", "ailot"): (50.0, 54.0, 58.0),
@@ -29,17 +29,17 @@ def rows(tmp_path: Path, write_trial: WriteTrial) -> list[Row]:
     for (task, method), values in scores.items():
         for seed, score in enumerate(values):
             write_trial(method, seed, {1000: [score]}, task=task)
-    return results_table(collect(tmp_path / "store"))
+    return group(load_trials(tmp_path / "store"))
 
 
-def test_series_collect_a_methods_tasks(rows: list[Row]) -> None:
+def test_series_collect_a_methods_tasks(rows: list[Group]) -> None:
     by_method = {series.method: series for series in all_series(rows)}
     assert set(by_method) == {"ailot", "otr", "bc"}
     assert by_method["ailot"].strata == [(50.0, 54.0, 58.0), (60.0, 62.0)]
     assert by_method["bc"].strata == [(30.0,)]
 
 
-def test_improvement_is_over_shared_tasks(rows: list[Row]) -> None:
+def test_improvement_is_over_shared_tasks(rows: list[Group]) -> None:
     found = {pair.other.method: pair for pair in improvements(all_series(rows))}
     assert set(found) == {"otr", "bc"}
     assert found["otr"].probability == pytest.approx((8 / 9 + 0) / 2) and found["otr"].datasets == 2
@@ -50,7 +50,7 @@ def test_each_pair_of_a_swept_method_stands_once(tmp_path: Path, write_trial: Wr
     for tau in (0.1, 0.5, 1.0):
         for seed in range(2):
             write_trial("ailot", seed, {1000: [10 * tau + seed]}, reward__tau=tau)
-    pairs = improvements(all_series(results_table(collect(tmp_path / "store"))))
+    pairs = improvements(all_series(group(load_trials(tmp_path / "store"))))
     names = [(pair.better.settings, pair.other.settings) for pair in pairs]
     assert names == [
         ("reward.tau=0.1", "reward.tau=0.5"),
@@ -66,7 +66,7 @@ def test_variants_stand_against_the_usual_configuration(tmp_path: Path, write_tr
         for variant in ({"reward__tau": 5.0}, {"transport__k": 0}, {"transport__metric": "euclidean"}):
             write_trial("ailot", seed, {1000: [score + 7]}, **(usual | variant))
         write_trial("otr", seed, {1000: [score - 4]})
-    pairs = improvements(all_series(results_table(collect(tmp_path / "store"))))
+    pairs = improvements(all_series(group(load_trials(tmp_path / "store"))))
     assert [(pair.better.settings, pair.other.name, pair.difference) for pair in pairs] == [
         ("", "OTR", 4.0),
         ("transport.k=0", "AILOT", 7.0),
@@ -78,10 +78,10 @@ def test_variants_stand_against_the_usual_configuration(tmp_path: Path, write_tr
 def test_no_difference_has_no_sign(tmp_path: Path, write_trial: WriteTrial) -> None:
     for method, score in (("ailot", 10.0), ("otr", 10.04)):
         write_trial(method, 0, {1000: [score]})
-    assert "| AILOT | OTR | 1 | 0.0 |" in format_statistics(results_table(collect(tmp_path / "store")), "markdown")
+    assert "| AILOT | OTR | 1 | 0.0 |" in format_statistics(group(load_trials(tmp_path / "store")), "markdown")
 
 
-def test_text_tells_what_the_numbers_rest_on(rows: list[Row]) -> None:
+def test_text_tells_what_the_numbers_rest_on(rows: list[Group]) -> None:
     text = format_statistics(rows)
     line = next(line for line in text.splitlines() if line.strip().startswith("AILOT"))
     assert line.split()[:4] == ["AILOT", "2", "5", f"{(54 + 58 + 60) / 3:.1f}"]
@@ -91,7 +91,7 @@ def test_text_tells_what_the_numbers_rest_on(rows: list[Row]) -> None:
     assert text.endswith(SUBSTITUTED_NOTE)
 
 
-def test_statistics_in_every_style(rows: list[Row]) -> None:
+def test_statistics_in_every_style(rows: list[Group]) -> None:
     latex = format_statistics(rows, "latex")
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == latex.count(r"\end{tabular}") == 2
     assert r"95 \% interval" in latex and "–" not in latex
@@ -107,7 +107,7 @@ def test_statistics_in_every_style(rows: list[Row]) -> None:
     assert format_statistics([]) == NOTHING_YET
 
 
-def test_comparison_puts_published_scores_beside_ours(rows: list[Row]) -> None:
+def test_comparison_puts_published_scores_beside_ours(rows: list[Group]) -> None:
     lines = list(
         csv.DictReader(io.StringIO(comparison_table(rows, "csv", tasks=("walker2d-medium-v2", "hopper-medium-replay-v2"))))
     )
@@ -132,5 +132,5 @@ def test_comparison_puts_published_scores_beside_ours(rows: list[Row]) -> None:
 def test_comparison_gives_each_configuration_its_column(tmp_path: Path, write_trial: WriteTrial) -> None:
     for k in (0, 2):
         write_trial("ailot", 0, {1000: [10.0 * k]}, transport__k=k)
-    (line,) = csv.DictReader(io.StringIO(comparison_table(results_table(collect(tmp_path / "store")), "csv")))
+    (line,) = csv.DictReader(io.StringIO(comparison_table(group(load_trials(tmp_path / "store")), "csv")))
     assert (line["AILOT transport.k=0"], line["AILOT transport.k=2"]) == ("0.0", "20.0")

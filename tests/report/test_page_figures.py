@@ -35,8 +35,8 @@ def named(figure: go.Figure, name: str, axis: str | None = None) -> Any:
 def test_curves_are_means_over_seeds_with_their_deviation(page: Page) -> None:
     figure = drawn(page, "curves", by=series.CONFIGURATION)
     (line,) = named(figure, "AILOT reward.tau=0.1")
-    trials = [run.trial for run in page.done if run.method == "ailot" and run.config["reward.tau"] == 0.1]
-    curves = np.array([list(trial.curve().values()) for trial in trials if trial])
+    trials = [run for run in page.done if run.method == "ailot" and run.config["reward.tau"] == 0.1]
+    curves = np.array([list(trial.curve().values()) for trial in trials])
     assert curves.shape == (3, 10)
     np.testing.assert_allclose(line.y, curves.mean(0))
     np.testing.assert_allclose(np.asarray(line.customdata)[:, 0], curves.std(0, ddof=1))
@@ -90,7 +90,9 @@ def test_a_setting_is_varied_alone_where_the_others_have_a_usual_value(tmp_path:
 def test_a_heat_map_is_of_one_method_and_tells_its_numbers(store: Path, write_trial: WriteTrial) -> None:
     for tau in (0.1, 0.5):
         for seed in range(3):
-            write_trial("ailot", seed, {1000: [10.0 * seed + 100 * tau]}, reward__tau=tau, transport__k=5, iql__steps=1_000_000)
+            write_trial(
+                "ailot", seed, {1_000_000: [10.0 * seed + 100 * tau]}, reward__tau=tau, transport__k=5, iql__steps=1_000_000
+            )
     page = Browser(Sources([store])).page()[1]
     figure = drawn(page, "heat", across="reward.tau", up="transport.k")
     (cells,) = figure.data

@@ -10,9 +10,9 @@ import pytest
 from filelock import FileLock
 
 from ailot_ray.errors import StoreError
-from ailot_ray.report.page.runs import Run, log_tail
+from ailot_ray.report.page.runs import log_tail
 from ailot_ray.report.page.sources import Sources, conditions, find_stores, matching, value_of, values_of, varying_paths
-from ailot_ray.report.results import Trial, read_trial
+from ailot_ray.report.record import Trial, read_trial
 from ailot_ray.store import read_json, write_json
 
 from .conftest import WriteTrial
@@ -55,7 +55,7 @@ def states(store: Path) -> dict[str, int]:
     return dict(Counter(run.state for run in Sources([store]).read().runs))
 
 
-def by_name(store: Path) -> dict[tuple[Any, int | None], Run]:
+def by_name(store: Path) -> dict[tuple[Any, int | None], Trial]:
     return {(run.config.get("reward.tau"), run.seed): run for run in Sources([store]).read().runs}
 
 
@@ -202,7 +202,7 @@ def test_several_stores_are_one_page(store: Path, tmp_path: Path, write_plan: Wr
     write_plan(9.0)
     (store / "sweeps").rename(other / "sweeps")
     snapshot = Sources([store, other]).read()
-    assert Counter(run.store for run in snapshot.runs) == {store: 24, other: 2}
+    assert Counter(run.root for run in snapshot.runs) == {store: 24, other: 2}
     run = snapshot.runs[0]
-    assert snapshot.find(run.digest) is run and snapshot.find("nothing") is None
+    assert snapshot.find(run.short) is run and snapshot.find("nothing") is None
     assert json.dumps(sorted(snapshot.problems)) == "[]"

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from ailot_ray.errors import StoreError
 from ailot_ray.report.histograms import plot_histograms
 from ailot_ray.report.plots import plot_learning_curves, plot_scores
-from ailot_ray.report.results import collect, load_trials
+from ailot_ray.report.record import load_trials
+from ailot_ray.report.results import collect
 from ailot_ray.report.tables import NOTHING_YET
 
 from .conftest import WriteTrial
@@ -87,7 +88,7 @@ def test_variants_of_one_configuration_are_named_by_what_sets_them_apart(tmp_pat
     usual = {"reward__tau": 0.5, "transport__k": 2, "transport__metric": "cosine"}
     for variant in ({}, {"reward__tau": 5.0}, {"transport__k": 0}, {"transport__metric": "euclidean"}):
         write_trial("ailot", **(usual | variant))
-    figure = plot_scores(collect(tmp_path / "store"), tmp_path / "scores.png")
+    figure = plot_scores(load_trials(tmp_path / "store"), tmp_path / "scores.png")
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert names == ["AILOT", "AILOT\ntransport.k=0", "AILOT\ntransport.metric=euclidean", "AILOT\nreward.tau=5"]
     said = "AILOT unless its line says otherwise: reward.tau=0.5 transport.k=2 transport.metric=cosine"
@@ -105,7 +106,7 @@ def test_a_curve_of_one_snapshot_is_a_point(tmp_path: Path, write_trial: WriteTr
 
 
 def test_scores(store: Path, tmp_path: Path) -> None:
-    figure = plot_scores(collect(store), tmp_path / "scores.png")
+    figure = plot_scores(load_trials(store), tmp_path / "scores.png")
     assert_drawn(tmp_path / "scores.png")
     hopper, walker = figure.axes
     ticks = ["BC", "OTR", "SEABO", "AILOT\nreward.tau=0.1", "AILOT\nreward.tau=0.5", "IQL (true rewards)"]
@@ -121,7 +122,7 @@ def test_scores(store: Path, tmp_path: Path) -> None:
 def test_nothing_is_clipped_and_panels_do_not_overlap(store: Path, tmp_path: Path) -> None:
     figures = [
         plot_learning_curves(load_trials(store), tmp_path / "curves.png"),
-        plot_scores(collect(store), tmp_path / "scores.png"),
+        plot_scores(load_trials(store), tmp_path / "scores.png"),
     ]
     for figure in figures:
         assert_fits(figure)
@@ -135,7 +136,7 @@ def test_long_settings_leave_room_for_what_is_drawn(tmp_path: Path, write_trial:
     store = tmp_path / "store"
     for figure in (
         plot_learning_curves(load_trials(store), tmp_path / "a.png"),
-        plot_scores(collect(store), tmp_path / "b.png"),
+        plot_scores(load_trials(store), tmp_path / "b.png"),
     ):
         assert_fits(figure)
         [axis] = figure.axes
@@ -169,8 +170,8 @@ def test_an_empty_store_and_a_bad_place_are_one_line(tmp_path: Path, store: Path
         plot_learning_curves(load_trials(tmp_path / "none"), tmp_path / "curves.png")
     assert str(caught.value) == NOTHING_YET
     with pytest.raises(StoreError):
-        plot_scores(collect(tmp_path / "none"), tmp_path / "scores.png")
+        plot_scores(load_trials(tmp_path / "none"), tmp_path / "scores.png")
     assert not list(tmp_path.glob("*.png"))
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot write .*scores\.png"):
-        plot_scores(collect(store), tmp_path / "file" / "scores.png")
+        plot_scores(load_trials(store), tmp_path / "file" / "scores.png")

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from ailot_ray.report.results import collect
-from ailot_ray.report.tables import NOTHING_YET, SUBSTITUTED_NOTE, Row, Style, as_json, format_table, results_table
+from ailot_ray.report.grouping import Group, group
+from ailot_ray.report.layout import Style
+from ailot_ray.report.record import load_trials
+from ailot_ray.report.tables import NOTHING_YET, SUBSTITUTED_NOTE, as_json, format_table
 from ailot_ray.tasks import TASKS
 
 from .conftest import WriteTrial
 
 
 @pytest.fixture
-def rows(tmp_path: Path, write_trial: WriteTrial) -> list[Row]:
+def rows(tmp_path: Path, write_trial: WriteTrial) -> list[Group]:
     """Round numbers: stand-in hopper with AILOT at two τ and BC, own walker2d with OTR."""
     for seed, score in enumerate((50.0, 54.0, 58.0)):
         write_trial("ailot", seed, {500: [0.0], 1000: [score - 1, score + 1]}, reward__tau=0.5, transport__k=2)
@@ -24,10 +26,10 @@ def rows(tmp_path: Path, write_trial: WriteTrial) -> list[Row]:
         write_trial("bc", seed, {1000: [score]}, reward__tau=0.5 + seed, transport__k=2)
     for seed, score in enumerate((70.0, 80.0)):
         write_trial("otr", seed, {1_000_000: [score]}, task="walker2d-medium-v2", reward__tau=0.5)
-    return results_table(collect(tmp_path / "store"))
+    return group(load_trials(tmp_path / "store"))
 
 
-def test_text(rows: list[Row]) -> None:
+def test_text(rows: list[Group]) -> None:
     assert format_table(rows, "text").splitlines() == [
         "hopper-medium-v2  hopper-medium.hdf5 (a1b2c3d4) *",
         "  method        settings        gradient steps  seeds                 score  best / worst seed  published",
@@ -45,7 +47,7 @@ def test_text(rows: list[Row]) -> None:
     ]
 
 
-def test_markdown(rows: list[Row]) -> None:
+def test_markdown(rows: list[Group]) -> None:
     lines = format_table(rows, "markdown").splitlines()
     hopper = r"| hopper-medium-v2 | hopper-medium.hdf5 (a1b2c3d4) \* |"
     assert lines[0] == "| task | data | method | settings | gradient steps | seeds | score | best / worst seed | published |"
@@ -56,7 +58,7 @@ def test_markdown(rows: list[Row]) -> None:
     assert {line.count(" | ") for line in lines[:8]} == {8}
 
 
-def test_csv(rows: list[Row]) -> None:
+def test_csv(rows: list[Group]) -> None:
     lines = list(csv.DictReader(io.StringIO(format_table(rows, "csv"))))
     assert [line["method"] for line in lines] == ["dataset mean", "BC", "AILOT", "AILOT", "dataset mean", "OTR"]
     best = lines[3]
@@ -75,7 +77,7 @@ def test_csv(rows: list[Row]) -> None:
     assert lines[5]["published"] == "79.4"
 
 
-def test_json_is_strict_and_names_its_sources(rows: list[Row], tmp_path: Path) -> None:
+def test_json_is_strict_and_names_its_sources(rows: list[Group], tmp_path: Path) -> None:
     records = as_json(rows)
     assert json.loads(json.dumps(records, allow_nan=False)) == records
     ailot = records[3]
@@ -93,7 +95,7 @@ def test_json_is_strict_and_names_its_sources(rows: list[Row], tmp_path: Path) -
 
 
 def test_methods_and_tasks_are_in_order(store: Path) -> None:
-    rows = results_table(collect(store))
+    rows = group(load_trials(store))
     hopper = ["dataset mean", "BC", "OTR", "SEABO", "AILOT", "AILOT", "IQL (true rewards)"]
     assert [row.label for row in rows] == [*hopper, "dataset mean", "BC", "AILOT"]
     assert [row.task for row in rows] == ["hopper-medium-v2"] * 7 + ["walker2d-medium-v2"] * 3
@@ -104,7 +106,7 @@ def test_published_scores_stand_beside_the_own_file_only(tmp_path: Path, write_t
     for task in ("hopper-medium-v2", "walker2d-medium-v2"):
         for method in ("iql", "ailot"):
             write_trial(method, task=task)
-    rows = results_table(collect(tmp_path / "store"))
+    rows = group(load_trials(tmp_path / "store"))
     published = {(row.task, row.method): row.published for row in rows if row.published is not None}
     assert published == {("walker2d-medium-v2", "iql"): TASKS["walker2d-medium-v2"].published["iql"]}
     own = [row for row in rows if not row.substituted]
@@ -119,7 +121,7 @@ def test_settings_a_method_never_reads_do_not_split_its_seeds(tmp_path: Path, wr
         write_trial("otr", seed, reward__tau=0.5, transport__space="raw", icvf__steps=10 + seed)
         write_trial("iql", seed, reward__shift=-tau, transport__space="intent", **unused)
         write_trial("ailot", seed, reward__tau=0.5, transport__space="intent", icvf__steps=10 + seed)
-    rows = results_table(collect(tmp_path / "store"))
+    rows = group(load_trials(tmp_path / "store"))
     assert [(row.method, row.settings_text, row.seeds) for row in rows[1:]] == [
         ("bc", "", (0, 1)),
         ("otr", "", (0, 1)),
@@ -135,7 +137,7 @@ def test_what_one_row_never_reads_does_not_tell_the_others_apart(tmp_path: Path,
     write_trial(transport__space="raw", icvf__steps=10, **encoder)
     write_trial(transport__space="intent", icvf__steps=10, **encoder)
     write_trial(transport__space="intent", icvf__steps=0, **encoder)
-    rows = results_table(collect(tmp_path / "store"))[1:]
+    rows = group(load_trials(tmp_path / "store"))[1:]
     assert [row.settings_text for row in rows] == [
         "icvf.steps=0",
         "icvf.steps=10",
@@ -148,7 +150,7 @@ def test_variants_of_one_configuration_say_only_what_sets_them_apart(tmp_path: P
     usual = {"reward__tau": 0.5, "transport__k": 2, "transport__space": "intent"}
     for variant in ({"transport__k": 0}, {"reward__tau": 5.0}, {}, {"transport__space": "raw"}):
         write_trial(**(usual | variant))
-    rows = results_table(collect(tmp_path / "store"))
+    rows = group(load_trials(tmp_path / "store"))
     assert [row.settings_text for row in rows[1:]] == ["", "transport.k=0", "transport.space=raw", "reward.tau=5"]
     assert rows[1].settings == rows[1].usual == {"reward.tau": 0.5, "transport.k": 2, "transport.space": "intent"}
     note = "AILOT unless its line says otherwise: reward.tau=0.5 transport.k=2 transport.space=intent"
@@ -157,14 +159,14 @@ def test_variants_of_one_configuration_say_only_what_sets_them_apart(tmp_path: P
     for line, row in zip(csv.DictReader(io.StringIO(format_table(rows, "csv"))), rows, strict=True):
         assert len(line["settings"].split()) == len(row.settings)  # a program gets all of them
     write_trial("ailot", task="walker2d-medium-v2")
-    assert "AILOT on hopper-medium-v2, hopper-medium.hdf5, unless" in format_table(results_table(collect(tmp_path / "store")))
+    assert "AILOT on hopper-medium-v2, hopper-medium.hdf5, unless" in format_table(group(load_trials(tmp_path / "store")))
 
 
 @pytest.mark.parametrize("taus", [(0.1, 0.5), (0.1, 0.5, 1.0)])
 def test_of_a_plain_sweep_no_value_is_the_usual_one(taus: tuple[float, ...], tmp_path: Path, write_trial: WriteTrial) -> None:
     for tau in taus:
         write_trial(reward__tau=tau, transport__k=2)
-    rows = results_table(collect(tmp_path / "store"))
+    rows = group(load_trials(tmp_path / "store"))
     assert [row.settings_text for row in rows[1:]] == [f"reward.tau={tau:g}" for tau in taus]
     assert "otherwise" not in format_table(rows)
 
@@ -172,23 +174,14 @@ def test_of_a_plain_sweep_no_value_is_the_usual_one(taus: tuple[float, ...], tmp
 def test_how_closely_learning_is_watched_does_not_tell_rows_apart(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial(seed=0, evaluation__curve_episodes=0)
     write_trial(seed=1, evaluation__curve_episodes=5)
-    [_, row] = results_table(collect(tmp_path / "store"))
+    [_, row] = group(load_trials(tmp_path / "store"))
     assert (row.seeds, row.settings_text) == ((0, 1), "")
-
-
-def test_a_seed_run_on_two_devices_counts_once(tmp_path: Path, write_trial: WriteTrial) -> None:
-    write_trial("bc", 0, {10: [20.0]}, device="cpu")
-    write_trial("bc", 0, {10: [30.0]}, device="cuda")
-    write_trial("bc", 1, {10: [45.0]}, device="cuda")
-    [_, row] = results_table(collect(tmp_path / "store"))
-    assert (row.seeds, row.scores, row.mean) == ((0, 1), (25.0, 45.0), 35.0)
-    assert len(row.digests) == 3
 
 
 def test_settings_are_written_as_they_are_typed(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial(expert=None, reward__rescale=True, iql__learning_rate=3e-4, iql__steps=1_000_000)
     write_trial(expert="demos/a.hdf5", reward__rescale=False, iql__learning_rate=1 / 3, iql__steps=1_000_000)
-    rows = results_table(collect(tmp_path / "store"))[1:]
+    rows = group(load_trials(tmp_path / "store"))[1:]
     assert [row.settings_text for row in rows] == [
         "expert=none reward.rescale=true iql.learning_rate=0.0003",
         "expert=demos/a.hdf5 reward.rescale=false iql.learning_rate=0.3333333333333333",
@@ -197,13 +190,13 @@ def test_settings_are_written_as_they_are_typed(tmp_path: Path, write_trial: Wri
 
 def test_a_dataset_without_rewards_has_a_dash(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial("bc", mean_score=None)
-    lines = format_table(results_table(collect(tmp_path / "store"))).splitlines()
+    lines = format_table(group(load_trials(tmp_path / "store"))).splitlines()
     assert lines[2].split() == ["dataset", "mean", "–", "–", "–", "–", "–"]
 
 
 @pytest.mark.parametrize("style", ["text", "markdown"])
 def test_an_empty_store_names_the_command(tmp_path: Path, style: Style) -> None:
-    rows = results_table(collect(tmp_path))
+    rows = group(load_trials(tmp_path))
     assert rows == []
     assert as_json(rows) == []
     assert format_table(rows, style) == NOTHING_YET

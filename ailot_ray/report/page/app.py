@@ -14,8 +14,8 @@ from ailot_ray.report.page import table
 from ailot_ray.report.page.browser import EXPLAIN, Browser, name_of
 from ailot_ray.report.page.layout import GRAPH, HIDDEN, SHOWN, column_of, layout, run_in_full
 from ailot_ray.report.page.portraits import portrait_of, video_of
-from ailot_ray.report.page.runs import Run
 from ailot_ray.report.page.sources import Sources, conditions
+from ailot_ray.report.record import Trial
 
 REFRESH = 3.0
 """Seconds between two looks at the stores."""
@@ -26,9 +26,9 @@ CONTROLS = {"curves": ("by",), "against": ("by", "across"), "heat": ("across", "
 class Maker(Protocol):
     """Makes on request what takes more than reading: a trial's portrait, or its video."""
 
-    def start(self, run: Run, what: str) -> None: ...
+    def start(self, run: Trial, what: str) -> None: ...
 
-    def status(self, run: Run) -> str:
+    def status(self, run: Trial) -> str:
         """What is being made of this run, or why it could not be; empty where there is nothing to tell."""
 
 
@@ -165,7 +165,7 @@ def _show_trial(app: Dash, browser: Browser, maker: Maker | None) -> None:
     @app.callback(Output("chosen", "options"), Input("version", "data"), Input("filter", "value"))
     def offer(version: str, filters: list[str] | None) -> list[dict[str, str]]:
         _, page = browser.page(filters or ())
-        return [{"label": name_of(run, page.telling), "value": run.digest} for run in page.runs]
+        return [{"label": name_of(run, page.telling), "value": run.short} for run in page.runs]
 
     @app.callback(
         Output("details", "children"),
@@ -181,7 +181,7 @@ def _show_trial(app: Dash, browser: Browser, maker: Maker | None) -> None:
         if run is None:
             return html.Div("Choose a trial above, or click one in the table.", className="empty"), "", ""
         # figures that somebody is looking at are left alone while only other trials change
-        state = " ".join(map(str, (run.store, run.digest, run.state, run.detail, portrait_of(run), video_of(run))))
+        state = " ".join(map(str, (run.root, run.short, run.state, run.detail, portrait_of(run), video_of(run))))
         status = maker.status(run) if maker else ""
         return (no_update if state == known else run_in_full(run)), status, state
 
@@ -198,7 +198,7 @@ def _on_request(app: Dash, browser: Browser, maker: Any, what: str) -> None:
     )
     def make(clicks: int | None, digest: str | None) -> str:
         run = browser.sources.read().find(digest or "")
-        if run is None or run.trial is None:
+        if run is None or not run.done:
             return "choose a finished trial first"
         maker.start(run, what)
         return str(maker.status(run))

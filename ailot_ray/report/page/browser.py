@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from ailot_ray.report.grouping import Group, distinct
+from ailot_ray.report.look import label_of
 from ailot_ray.report.page import figures, series
-from ailot_ray.report.page.runs import Run
 from ailot_ray.report.page.sources import Snapshot, Sources, matching, swept_paths
-from ailot_ray.report.rows import LABELS, Row
+from ailot_ray.report.record import Trial
 from ailot_ray.report.tables import SUBSTITUTED_NOTE, usual_notes
 from ailot_ray.store import SHORT
 
@@ -51,13 +52,13 @@ class Choice:
 class Page:
     """The runs that a filter leaves of the stores at one moment, and what each view makes of them, made when asked for."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self.runs = tuple(runs)
-        self.done = [run for run in runs if run.trial is not None]
+    def __init__(self, runs: Sequence[Trial]) -> None:
+        self.runs = tuple(distinct(runs))
+        self.done = [run for run in self.runs if run.done]
         self._figures: dict[tuple[str, Choice], go.Figure] = {}
 
     @functools.cached_property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Group]:
         return series.rows_of(self.done)
 
     @functools.cached_property
@@ -99,10 +100,10 @@ class Page:
             self._figures[view, choice] = self._draw(view, choice).update_layout(uirevision=f"{view} {choice}")
         return self._figures[view, choice]
 
-    def _varying(self, *paths: str) -> list[Run]:
+    def _varying(self, *paths: str) -> list[Trial]:
         """The finished runs whose other settings are the usual ones, so that a difference between them is one of `paths`."""
         kept = {digest[:SHORT] for row in self.rows if row.departures <= set(paths) for digest in row.digests}
-        return [run for run in self.done if run.digest in kept]
+        return [run for run in self.done if run.short in kept]
 
     def _draw(self, view: str, choice: Choice) -> go.Figure:
         if view == "heat":
@@ -139,9 +140,9 @@ class Browser:
         return snapshot, self._pages[key]
 
 
-def name_of(run: Run, paths: Sequence[str]) -> str:
+def name_of(run: Trial, paths: Sequence[str]) -> str:
     """A run in one line: method, the settings that tell it apart, seed, score or state."""
     settings = [f"{path}={run.config[path]}" for path in paths if run.config.get(path) is not None]
     seed = "" if run.seed is None else f"seed {run.seed}"
-    ends = run.state if run.score is None else f"{run.score:.1f}"
-    return " · ".join(text for text in (run.task, LABELS.get(run.method, run.method), *settings, seed, ends) if text)
+    ends = run.state if not run.done else f"{run.score:.1f}"
+    return " · ".join(text for text in (run.task, label_of(run.method), *settings, seed, ends) if text)

@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike
 from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
+from ailot_ray.report.look import DATASET, GREY, label_of
 from ailot_ray.report.page.series import Panel, Series
-from ailot_ray.report.palette import GREY
-from ailot_ray.report.rows import LABELS
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 COLUMNS = 2
@@ -118,7 +117,7 @@ def finish(figure: go.Figure, panels: Sequence[Panel], lines: bool = True) -> go
     """Give a figure the page's style and its legend, with the dataset's line in it where that was drawn (`lines`)."""
     if lines and any(panel.dataset_score is not None for panel in panels):
         dashed = {"color": GREY, "dash": "dash", "width": 1.2}
-        figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=dashed, name=LABELS["dataset"]))
+        figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=dashed, name=label_of(DATASET)))
     figure.update_layout(
         template="plotly_white",
         font={"family": FONT, "size": 13, "color": "#1F2933"},

@@ -7,10 +7,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from ailot_ray.report.look import label_of
 from ailot_ray.report.page import portraits
-from ailot_ray.report.page.runs import Run, log_tail
+from ailot_ray.report.page.runs import log_tail
+from ailot_ray.report.record import Trial
 from ailot_ray.report.relabel import format_relabel_report
-from ailot_ray.report.rows import LABELS
 
 _REASONS = {"waiting": "Not begun yet.", "interrupted": "Its sweep ended before it did: the same command goes on from here."}
 
@@ -25,7 +26,7 @@ class Part:
     text: str = ""
 
 
-def parts(run: Run) -> list[Part]:
+def parts(run: Trial) -> list[Part]:
     """What there is to see of a run, in the order of the method."""
     if run.state != "done":
         found = [Part(run.state, run.detail or _REASONS.get(run.state, ""))]
@@ -34,39 +35,39 @@ def parts(run: Run) -> list[Part]:
     return [*_rewards(run), *_portrait(run)]
 
 
-def facts(run: Run) -> dict[str, Any]:
+def facts(run: Trial) -> dict[str, Any]:
     """The run in a line of facts."""
     about: dict[str, Any] = {
         "task": run.task,
-        "data": f"{run.source} ({run.data_digest[:8]}){' *' if run.substituted else ''}",
-        "method": LABELS.get(run.method, run.method),
+        "data": f"{run.data} ({run.data_digest[:8]}){' *' if run.substituted else ''}",
+        "method": label_of(run.method),
         "seed": run.seed,
         "sweep": ", ".join(run.sweeps) or None,
-        "artefact": None if run.trial is None else str(run.trial.folder),
+        "artefact": str(run.folder) if run.done else None,
     }
-    if run.trial is not None:
-        final = run.trial.scores[run.trial.final]
+    if run.done:
+        final = run.scores[run.final]
         about["score"] = f"{final.mean():.1f}, episodes from {final.min():.1f} to {final.max():.1f} ({len(final)})"
     return {name: value for name, value in about.items() if value is not None}
 
 
-def _rewards(run: Run) -> list[Part]:
+def _rewards(run: Trial) -> list[Part]:
     found = []
     histogram = portraits.reward_histogram(run)
     if histogram is not None:
         explain = "Rewards near 0 say nothing (τ too high: collapse), and neither do rewards near α (τ too low: saturation)."
         own = "The dataset's own rewards under the domain's rescaling."
-        found.append(Part("Rewards of the dataset", own if run.method == "iql" else explain, histogram))
+        found.append(Part("Rewards of the dataset", explain if run.artefacts.get("alignment") else own, histogram))
     folder = portraits.rewards_folder(run)
     if folder is not None:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             report = json.loads((folder / "report.json").read_text())
-            report |= {"data": {"source": run.source, "digest": run.data_digest}, "method": run.method}
+            report |= {"data": {"source": run.data, "digest": run.data_digest}, "method": run.method}
             found.append(Part("The relabel report", text=format_relabel_report(report)))
     return found
 
 
-def _portrait(run: Run) -> list[Part]:
+def _portrait(run: Trial) -> list[Part]:
     portrait = portraits.load_portrait(run)
     if portrait is None:
         return []

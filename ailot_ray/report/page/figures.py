@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from ailot_ray.report import statistics
+from ailot_ray.report.grouping import Group, mean_curve
+from ailot_ray.report.look import GREY, colour_of
 from ailot_ray.report.page.canvas import band, dataset_line, finish, grid, line_of, places, value_axis
 from ailot_ray.report.page.series import Panel, Series
 from ailot_ray.report.page.sources import value_of, values_of
-from ailot_ray.report.palette import GREY, METHODS
-from ailot_ray.report.results import Trial
-from ailot_ray.report.rows import Row
 
 SCORE = "normalised score"
 _RESAMPLES = 2000
@@ -26,7 +24,7 @@ def learning_curves(panels: Sequence[Panel]) -> go.Figure:
     for panel, row, column in places(panels):
         dataset_line(figure, panel, row, column)
         for series in panel.series:
-            steps, centre, spread, counts = _curve(series.trials)
+            steps, centre, spread, counts = mean_curve(series.runs)
             band(figure, steps, centre - spread, centre + spread, series, row, column)
             figure.add_trace(
                 go.Scatter(
@@ -57,7 +55,7 @@ def score_against(panels: Sequence[Panel], path: str) -> go.Figure:
         for series in panel.series:
             by_value: dict[Any, list[float]] = {value: [] for value in values}
             for run in series.runs:
-                if run.score is not None and value_of(run, path) in by_value:
+                if run.done and value_of(run, path) in by_value:
                     by_value[value_of(run, path)].append(run.score)
             if len(values_of(series.runs, path)) > 1:
                 _answer(figure, series, {x[i]: scores for i, scores in enumerate(by_value.values()) if scores}, row, column)
@@ -98,7 +96,7 @@ def heat_map(panels: Sequence[Panel], across: str, up: str) -> go.Figure:
         columns, lines = values_of(panel.runs, across), values_of(panel.runs, up)
         cells: dict[tuple[Any, Any], list[float]] = {}
         for run in panel.runs:
-            if run.score is not None:
+            if run.done:
                 cells.setdefault((value_of(run, across), value_of(run, up)), []).append(run.score)
         scores = [[cells.get((x, y), []) for x in columns] for y in lines]
         means = [[statistics.mean(cell) if cell else None for cell in line] for line in scores]
@@ -147,7 +145,7 @@ def performance_profile(panels: Sequence[Panel]) -> go.Figure:
     return finish(figure, [])
 
 
-def comparison(panels: Sequence[Panel], rows: Sequence[Row]) -> go.Figure:
+def comparison(panels: Sequence[Panel], rows: Sequence[Group]) -> go.Figure:
     """Scores of every configuration: dots are seeds, the bar is the mean with its bootstrap 95 % interval, a diamond what was
     published (only where the data are D4RL's own), the dashed line the dataset's mean."""
     by_panel = [[row for row in rows if (row.task, row.data_digest) == (p.task, p.data_digest)] for p in panels]
@@ -161,7 +159,7 @@ def comparison(panels: Sequence[Panel], rows: Sequence[Row]) -> go.Figure:
         labels = cut if len(set(cut)) == len(names) else names  # one label would be one line
         for row, name, label in zip(evaluated, names, labels, strict=True):
             assert row.mean is not None
-            colour = METHODS.get(row.method, GREY)
+            colour = colour_of(row.method)
             ends = row.interval or (row.mean, row.mean)
             error = {"type": "data", "symmetric": False, "array": [ends[1] - row.mean], "arrayminus": [row.mean - ends[0]]}
             bar = {"symbol": "line-ns", "size": 15, "line": {"width": 3, "color": colour}, "color": colour}
@@ -200,16 +198,6 @@ def _interval(scores: Sequence[float]) -> tuple[float, float]:
     if len(scores) < 2:
         return scores[0], scores[0]
     return statistics.bootstrap_interval([scores], np.random.default_rng(0), resamples=_RESAMPLES)
-
-
-def _curve(trials: Sequence[Trial]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Steps, mean, standard deviation (0 of one run) and number of runs, (S,) each, at the steps that any run has."""
-    curves = [trial.curve() for trial in trials]
-    steps = sorted(set().union(*curves))
-    scores = [[curve[step] for curve in curves if step in curve] for step in steps]
-    spread = [statistics.std(values) if len(values) > 1 else 0.0 for values in scores]
-    counts = np.array([len(values) for values in scores])
-    return np.array(steps), np.array([statistics.mean(values) for values in scores]), np.array(spread), counts
 
 
 def _cell_text(scores: Sequence[float], small: bool) -> str:

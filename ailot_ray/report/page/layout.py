@@ -10,8 +10,8 @@ from ailot_ray.report.page import table
 from ailot_ray.report.page.browser import VIEWS
 from ailot_ray.report.page.details import facts, parts
 from ailot_ray.report.page.portraits import video_of
-from ailot_ray.report.page.runs import Run
 from ailot_ray.report.page.sources import value_of
+from ailot_ray.report.record import Trial
 
 GRAPH: Any = {"displaylogo": False, "responsive": True}
 """How plotly shows a figure."""
@@ -103,7 +103,7 @@ def _control(name: str, label: str) -> html.Div:
     return html.Div([html.Label(label), dcc.Dropdown(id=name, clearable=False)], id=f"{name}-control")
 
 
-def column_of(name: str, runs: Sequence[Run]) -> dict[str, Any]:
+def column_of(name: str, runs: Sequence[Trial]) -> dict[str, Any]:
     """A column of the table, as the grid wants it."""
     column: dict[str, Any] = {"field": name, "headerName": name, "width": _WIDTHS.get(name, max(120, 60 + 8 * len(name)))}
     numeric = name in ("score", "seed") or (
@@ -120,7 +120,7 @@ def column_of(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     return column
 
 
-def run_in_full(run: Run) -> list[Any]:
+def run_in_full(run: Trial) -> list[Any]:
     """Facts, settings, video, figures and log of a run."""
     about = " · ".join(f"{name}: {value}" for name, value in facts(run).items())
     settings = [html.Div(f"{path} = {value}") for path, value in run.config.items()]
@@ -129,7 +129,7 @@ def run_in_full(run: Run) -> list[Any]:
         html.Details([html.Summary("All settings"), html.Div(settings, className="settings")]),
     ]
     if video_of(run):
-        shown += [html.H3("The policy"), html.Video(src=f"/video/{run.digest}", controls=True, muted=True, width=480)]
+        shown += [html.H3("The policy"), html.Video(src=f"/video/{run.short}", controls=True, muted=True, width=480)]
     for part in parts(run):
         body: list[Any] = [html.H3(part.title), html.P(part.explain)]
         if part.figure is not None:

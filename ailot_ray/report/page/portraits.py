@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from ailot_ray.mazes import CELL, MAZES, TARGET_RADIUS, Maze
+from ailot_ray.report.look import CYCLE, GREY, colour_of
 from ailot_ray.report.page.canvas import band_of, finish, grid
-from ailot_ray.report.page.runs import Run, video_path
-from ailot_ray.report.palette import CYCLE, GREY, METHODS
+from ailot_ray.report.page.runs import video_path
+from ailot_ray.report.record import Trial
 from ailot_ray.store import MANIFEST
 
 NEAR = 0.02
 """Rewards within this fraction of α of 0, or of α, count as collapsed or saturated; as in `ailot_ray.method.diagnostics`."""
 COLOURS = {"expert": "#000000", "best": "#009E73", "worst": "#D55E00"}
-SPACES = {"intents": METHODS["ailot"], "standardised states": GREY}
+SPACES = {"intents": colour_of("ailot"), "standardised states": GREY}
 HEIGHT = 380
 
 
@@ -40,29 +41,20 @@ class Portrait:
     places: pa.Table | None
 
 
-def record_of(run: Run) -> Any:
-    """What a finished run's ``trial.json`` says. Raises OSError, ValueError or KeyError where there is none."""
-    if run.trial is None:
-        raise KeyError(run.digest)
-    return json.loads((run.trial.folder / "trial.json").read_text())
-
-
-def rewards_folder(run: Run) -> Path | None:
+def rewards_folder(run: Trial) -> Path | None:
     """Where the run's rewards lie; None where it has none, or they are gone."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        folder = run.store / "rewards" / str(record_of(run)["artefacts"]["rewards"])
-        return folder if (folder / MANIFEST).exists() else None
-    return None
+    folder = run.root / "rewards" / run.artefacts.get("rewards", "none")
+    return folder if (folder / MANIFEST).exists() else None
 
 
-def portrait_of(run: Run) -> Path | None:
+def portrait_of(run: Trial) -> Path | None:
     """The folder of the portrait of the run's rewards; None where none was drawn."""
     rewards = rewards_folder(run)
     if rewards is None:
         return None
     with contextlib.suppress(OSError, ValueError, KeyError):
         digest = json.loads((rewards / MANIFEST).read_text())["digest"]
-        keys = {path.parent: _key(path) for path in (run.store / "diagnostics").glob(f"{run.task}-*/{MANIFEST}")}
+        keys = {path.parent: _key(path) for path in (run.root / "diagnostics").glob(f"{run.task}-*/{MANIFEST}")}
         drawn = [folder for folder, key in keys.items() if key["rewards"] == digest]
         return max(drawn, key=lambda folder: int(keys[folder]["version"]), default=None)
     return None
@@ -72,7 +64,7 @@ def _key(manifest: Path) -> Any:
     return json.loads(manifest.read_text())["key"]
 
 
-def load_portrait(run: Run) -> Portrait | None:
+def load_portrait(run: Trial) -> Portrait | None:
     """The portrait of the run's rewards; None where none was drawn, or it cannot be read."""
     folder = portrait_of(run)
     with contextlib.suppress(OSError, ValueError, KeyError, pa.ArrowException):
@@ -94,13 +86,13 @@ def _table(path: Path) -> pa.Table | None:
     return pq.ParquetFile(path).read() if path.exists() else None
 
 
-def video_of(run: Run) -> Path | None:
+def video_of(run: Trial) -> Path | None:
     """The film of the run's policy, where there is one."""
-    path = None if run.trial is None else video_path(run.store, run.trial.folder)
+    path = None if not run.done else video_path(run.root, run.folder)
     return path if path is not None and path.is_file() else None
 
 
-def reward_histogram(run: Run) -> go.Figure | None:
+def reward_histogram(run: Trial) -> go.Figure | None:
     """The rewards before the domain's rescaling, with the bounds of collapse and saturation; None where they are not there."""
     folder = rewards_folder(run)
     if folder is None:
@@ -116,7 +108,7 @@ def reward_histogram(run: Run) -> go.Figure | None:
     figure = grid([], "reward before the domain's rescaling" if own else "reward", "transitions (%)", HEIGHT)
     percent, centres = 100.0 * shares / max(1, values.size), (edges[:-1] + edges[1:]) / 2
     says = "%{y:.2f} % near %{x:.3g}<extra></extra>"
-    colour = METHODS.get(run.method, GREY)
+    colour = colour_of(run.method)
     figure.add_trace(go.Bar(x=centres, y=percent, marker={"color": colour}, width=np.diff(edges), hovertemplate=says))
     if own:
         low, high = NEAR * alpha, (1 - NEAR) * alpha
@@ -128,7 +120,7 @@ def reward_histogram(run: Run) -> go.Figure | None:
 
 def _bound(figure: go.Figure, at: float, text: str, side: str) -> None:
     """A dashed line at a reward beyond which it says nothing, with the share that is beyond."""
-    colour = METHODS["iql"]
+    colour = colour_of("iql")
     figure.add_vline(at, line={"color": colour, "dash": "dash", "width": 1.4})
     place = {"x": at, "y": 0.98, "yref": "paper", "yanchor": "top", "xanchor": side, "xshift": 6 if side == "left" else -6}
     figure.add_annotation(
@@ -234,7 +226,7 @@ def _draw_maze(figure: go.Figure, maze: Maze) -> None:
         "x1": x + r,
         "y0": y - r,
         "y1": y + r,
-        "line": {"color": METHODS["iql"], "width": 3},
+        "line": {"color": colour_of("iql"), "width": 3},
     }
     left, right, bottom, top = maze.extent
     figure.update_layout(shapes=[*walls, target])

@@ -10,15 +10,12 @@ import contextlib
 import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ailot_ray.report.results import Trial
-from ailot_ray.store import SHORT
+from ailot_ray.report.record import Trial
 
-State = Literal["done", "running", "waiting", "failed", "stopped", "interrupted"]
-STATES: tuple[State, ...] = ("running", "waiting", "done", "failed", "stopped", "interrupted")
 STAGES = {
     "intents": "pretraining intents",
     "alignment": "aligning",
@@ -29,50 +26,7 @@ STAGES = {
 """What a run is at, by the kind of the artefact that is being made."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One configuration and seed."""
-
-    store: Path
-    state: State
-    task: str
-    method: str
-    seed: int | None
-    config: Mapping[str, Any]
-    digest: str = ""
-    """Names it on the page: the shortened digest of its scores, or where that is not known its sweep and a number."""
-    source: str = ""
-    """The data file's name."""
-    data_digest: str = ""
-    substituted: bool = False
-    score: float | None = None
-    detail: str = ""
-    """What it is at, or why it failed."""
-    sweeps: tuple[str, ...] = ()
-    log: Path | None = None
-    """Folder of a failed trial's log."""
-    trial: Trial | None = field(default=None, compare=False)
-
-
-def finished(trial: Trial, store: Path) -> Run:
-    """The run of a finished score artefact."""
-    return Run(
-        store=store,
-        state="done",
-        task=trial.task,
-        method=trial.method,
-        seed=trial.seed,
-        config=trial.config,
-        digest=trial.digest[:SHORT],
-        source=trial.data,
-        data_digest=trial.data_digest,
-        substituted=trial.substituted,
-        score=trial.score,
-        trial=trial,
-    )
-
-
-def with_sweeps(store: Path, done: Mapping[str, Run]) -> list[Run]:
+def with_sweeps(store: Path, done: Mapping[str, Trial]) -> list[Trial]:
     """`done` by their digests, with the sweeps that asked for them, and the runs which those sweeps still miss.
 
     A plan that cannot be read, because it is damaged, counts as none.
@@ -82,7 +36,7 @@ def with_sweeps(store: Path, done: Mapping[str, Run]) -> list[Run]:
     for folder in sorted((store / "sweeps").glob("*")):
         plan = _read(folder / "plan.json")
         if plan is None:
-            runs |= {run.digest: run for run in _failures(store, folder)}
+            runs |= {run.short: run for run in _failures(store, folder)}
             continue
         live = _held(store / ".locks" / f"sweep-{folder.name}.lock")
         for entry in plan.get("trials", ()):
@@ -130,16 +84,16 @@ def _coming(
     ended: Mapping[str, Any] | None,
     live: bool,
     working: set[str],
-) -> Run:
-    run = Run(
-        store=store,
+) -> Trial:
+    run = Trial(
+        root=store,
         state="waiting" if live else "interrupted",
         task=entry["task"],
         method=entry["method"],
         seed=seed,
         config=entry["config"],
         digest=artefacts["scores"],
-        source=Path(entry["source"]).name,
+        data=Path(entry["source"]).name,
         data_digest=entry["data_digest"],
         substituted=entry["substituted"],
     )
@@ -178,12 +132,12 @@ def _progress(work: Path, config: Mapping[str, Any], kind: str) -> str:
     return f", {int(snapshots[-1]) / total:.0%}" if kind == "policies" and snapshots and total else ""
 
 
-def _failures(store: Path, folder: Path) -> Iterator[Run]:
+def _failures(store: Path, folder: Path) -> Iterator[Trial]:
     """What failed in a sweep that is over and left no plan."""
     for number, failure in enumerate((_read(folder / "sweep.json") or {}).get("failures", ())):
         settings = failure["settings"]
-        yield Run(
-            store=store,
+        yield Trial(
+            root=store,
             state="failed",
             task=str(settings.get("task", "")),
             method=str(settings.get("method", "")),

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from plotly.colors import sample_colorscale
 
-from ailot_ray.report.page.runs import Run
+from ailot_ray.report.grouping import Group, group
+from ailot_ray.report.look import CYCLE, colour_of, label_of, rank_of
 from ailot_ray.report.page.sources import value_of, values_of
-from ailot_ray.report.palette import CYCLE, METHODS, OTHER
-from ailot_ray.report.results import Trial, tabulate
-from ailot_ray.report.rows import LABELS, Row, results_table
+from ailot_ray.report.record import Trial
 from ailot_ray.store import SHORT
 
 CONFIGURATION, METHOD = "configuration", "method"
@@ -28,15 +28,11 @@ class Series:
     colour: str
     dash: str
     symbol: str
-    runs: tuple[Run, ...]
-
-    @property
-    def trials(self) -> list[Trial]:
-        return [run.trial for run in self.runs if run.trial is not None]
+    runs: tuple[Trial, ...]
 
     @property
     def scores(self) -> list[float]:
-        return [trial.score for trial in self.trials]
+        return [run.score for run in self.runs]
 
 
 @dataclass(frozen=True)
@@ -60,31 +56,31 @@ class Panel:
         return " *" if self.substituted else ""
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[Trial]:
         return [run for series in self.series for run in series.runs]
 
 
-def rows_of(runs: Sequence[Run]) -> list[Row]:
+def rows_of(runs: Sequence[Trial]) -> list[Group]:
     """The rows of the results table over finished runs."""
-    return results_table(tabulate([run.trial for run in runs if run.trial is not None]))
+    return group(runs)
 
 
-def panels(runs: Sequence[Run], rows: Sequence[Row], by: str) -> list[Panel]:
+def panels(runs: Sequence[Trial], rows: Sequence[Group], by: str) -> list[Panel]:
     """Finished `runs` by task and file, and in each a series for each value of `by`: a path, METHOD, or CONFIGURATION.
 
     `rows` are those of the same runs. A series looks the same in every panel.
     """
-    done = [run for run in runs if run.trial is not None]
+    done = [run for run in runs if run.done]
     labels = _labels(done, rows, by)
     looks = _looks(labels, done, by)
     found = []
     for task, digest in dict.fromkeys((run.task, run.data_digest) for run in done):
         inside = [run for run in done if (run.task, run.data_digest) == (task, digest)]
-        members = {label: tuple(run for run in inside if labels.get(run.digest) == label) for label in looks}
+        members = {label: tuple(run for run in inside if labels.get(run.short) == label) for label in looks}
         series = tuple(Series(label, *looks[label], group) for label, group in members.items() if group)
         first = inside[0]
-        assert first.trial is not None
-        found.append(Panel(task, first.source, digest, first.substituted, first.trial.dataset_score, series))
+        assert first.done
+        found.append(Panel(task, first.data, digest, first.substituted, first.dataset_score, series))
     return found
 
 
@@ -98,7 +94,7 @@ def split(panels: Sequence[Panel], paths: Sequence[str]) -> list[Panel]:
     ]
 
 
-def choices(runs: Sequence[Run], rows: Sequence[Row], paths: Sequence[str]) -> tuple[list[str], str]:
+def choices(runs: Sequence[Trial], rows: Sequence[Group], paths: Sequence[str]) -> tuple[list[str], str]:
     """What a figure's series may be, and what they are unless told otherwise: configurations while they are few."""
     configurations = len([row for row in rows if row.method != "dataset"])
     default = CONFIGURATION if configurations <= MANY else METHOD
@@ -107,26 +103,33 @@ def choices(runs: Sequence[Run], rows: Sequence[Row], paths: Sequence[str]) -> t
     return [CONFIGURATION, METHOD, *paths], default
 
 
-def _labels(done: Sequence[Run], rows: Sequence[Row], by: str) -> dict[str, str]:
-    """By each run's digest the label of its series, in the order in which series are drawn."""
+def _labels(done: Sequence[Trial], rows: Sequence[Group], by: str) -> dict[str, str]:
+    """By each run's digest the label of its series, in the order in which series are drawn.
+
+    Runs of unequal gradient steps are never one series: where there are such, every label tells its own.
+    """
     if by == CONFIGURATION:
         return {digest[:SHORT]: row.name for row in rows for digest in row.digests}
-    if by == METHOD:
-        order = list(LABELS)
-        known = sorted(done, key=lambda run: (order.index(run.method) if run.method in order else len(order), run.method))
-        return {run.digest: LABELS.get(run.method, run.method) for run in known}
-    texts = {value: f"{by} = {value}" for value in values_of(done, by)}
-    have = sorted((run for run in done if value_of(run, by) is not None), key=lambda run: list(texts).index(value_of(run, by)))
-    rest = {run.digest: LABELS.get(run.method, run.method) for run in done if value_of(run, by) is None}
-    return {run.digest: texts[value_of(run, by)] for run in have} | rest
+    order = {value: i for i, value in enumerate(values_of(done, by))} if by != METHOD else {}
+    unequal = len({run.trained for run in done}) > 1
+
+    def place(run: Trial) -> tuple[Any, ...]:
+        return order.get(value_of(run, by), len(order)), rank_of(run.method), -run.trained
+
+    def label(run: Trial) -> str:
+        value = value_of(run, by) if by != METHOD else None
+        text = label_of(run.method) if value is None else f"{by} = {value}"
+        return f"{text} ({run.trained:,} steps)" if unequal else text
+
+    return {run.short: label(run) for run in sorted(done, key=place)}
 
 
-def _looks(labels: dict[str, str], done: Sequence[Run], by: str) -> dict[str, tuple[str, str, str]]:
+def _looks(labels: dict[str, str], done: Sequence[Trial], by: str) -> dict[str, tuple[str, str, str]]:
     """Colour, dash and marker by label: a method's own colour where it has one series, else from a scale or a cycle."""
     methods: dict[str, set[str]] = {label: set() for label in labels.values()}
     for run in done:
-        if run.digest in labels:
-            methods[labels[run.digest]].add(run.method)
+        if run.short in labels:
+            methods[labels[run.short]].add(run.method)
     series_of = Counter(method for found in methods.values() for method in found)
     ordered = len(methods) > len(CYCLE) or (len(methods) > 2 and all(isinstance(v, int | float) for v in values_of(done, by)))
     looks = {}
@@ -134,7 +137,7 @@ def _looks(labels: dict[str, str], done: Sequence[Run], by: str) -> dict[str, tu
         symbol, dash = _SYMBOLS[i % len(_SYMBOLS)], _DASHES[i // len(CYCLE) % len(_DASHES)]
         colour = CYCLE[i % len(CYCLE)]
         if len(found) == 1 and (by == METHOD or series_of[next(iter(found))] == 1):
-            colour, dash = METHODS.get(next(iter(found)), OTHER), "solid"
+            colour, dash = colour_of(next(iter(found))), "solid"
         elif ordered:
             colour, dash = sample_colorscale("Viridis", [0.92 * i / (len(methods) - 1)])[0], "solid"
         looks[label] = (colour, dash, symbol)

@@ -15,8 +15,8 @@ from ailot_ray.report.page import table
 from ailot_ray.report.page.browser import EXPLAIN, NEEDS_PATHS, VIEWS, Page, name_of
 from ailot_ray.report.page.details import Part, facts, parts
 from ailot_ray.report.page.portraits import load_portrait, video_of
-from ailot_ray.report.page.runs import Run
 from ailot_ray.report.page.sources import Snapshot
+from ailot_ray.report.record import Trial
 
 PORTRAITS = 8
 """Trials with a portrait that are shown in full; the file grows by about 1 MB with each."""
@@ -71,7 +71,7 @@ def _trials(page: Page) -> list[str]:
     return [_trial(run, page) for run in [*failed[:PORTRAITS], *[*drawn, *films][:PORTRAITS]]]
 
 
-def _trial(run: Run, page: Page) -> str:
+def _trial(run: Trial, page: Page) -> str:
     about = " · ".join(f"{name}: {value}" for name, value in facts(run).items())
     return _card(name_of(run, page.telling), about, _film(run) + "".join(map(_part, parts(run))))
 
@@ -82,7 +82,7 @@ def _part(part: Part) -> str:
     return f"<h3>{html.escape(part.title)}</h3><p>{html.escape(part.explain)}</p>{figure}{text}"
 
 
-def _film(run: Run) -> str:
+def _film(run: Trial) -> str:
     path = video_of(run)
     if path is None or path.stat().st_size > VIDEO_BYTES:
         return ""

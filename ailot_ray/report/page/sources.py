@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ailot_ray.errors import StoreError
-from ailot_ray.report.page.runs import Run, finished, marks, with_sweeps
-from ailot_ray.report.results import Trial, read_trial
-from ailot_ray.report.rows import WITHOUT_EFFECT
+from ailot_ray.report.grouping import WITHOUT_EFFECT
+from ailot_ray.report.page.runs import marks, with_sweeps
+from ailot_ray.report.record import Trial, read_trial
 from ailot_ray.store import MANIFEST
 
 _SIGNS = (".locks", "scores", "sweeps", "policies", "rewards")
@@ -26,17 +26,13 @@ class Snapshot:
 
     version: str
     """Changes when anything else here does."""
-    runs: tuple[Run, ...]
+    runs: tuple[Trial, ...]
     problems: tuple[str, ...] = ()
     """Damaged artefacts, a line each."""
 
-    @property
-    def trials(self) -> list[Trial]:
-        return [run.trial for run in self.runs if run.trial is not None]
-
-    def find(self, digest: str) -> Run | None:
+    def find(self, digest: str) -> Trial | None:
         """The run of this shortened digest."""
-        return next((run for run in self.runs if run.digest == digest), None)
+        return next((run for run in self.runs if run.short == digest), None)
 
 
 def find_stores(folders: Sequence[Path]) -> list[Path]:
@@ -65,7 +61,7 @@ class Sources:
     def __init__(self, stores: Sequence[Path]) -> None:
         self.stores = tuple(stores)
         self._lock = threading.Lock()
-        self._trials: dict[Path, tuple[float, Run | str]] = {}
+        self._trials: dict[Path, tuple[float, Trial | str]] = {}
         self._snapshot = Snapshot("", ())
 
     def read(self) -> Snapshot:
@@ -73,68 +69,68 @@ class Sources:
         with self._lock:
             version = hashlib.sha256(repr([sorted(marks(store)) for store in self.stores]).encode()).hexdigest()[:16]
             if version != self._snapshot.version:
-                runs: dict[str, Run] = {}
+                runs: dict[str, Trial] = {}
                 problems: list[str] = []
                 for store in self.stores:
                     done, damaged = self._finished(store)
                     # what two stores have is one run, and done where one of them has finished it
                     for run in with_sweeps(store, done):
-                        if run.digest not in runs or runs[run.digest].trial is None:
-                            runs[run.digest] = run
+                        if run.short not in runs or not runs[run.short].done:
+                            runs[run.short] = run
                     problems += damaged
                 self._snapshot = Snapshot(version, tuple(sorted(runs.values(), key=_order)), tuple(problems))
             return self._snapshot
 
-    def _finished(self, store: Path) -> tuple[dict[str, Run], list[str]]:
+    def _finished(self, store: Path) -> tuple[dict[str, Trial], list[str]]:
         done, damaged = {}, []
         for manifest in (store / "scores").glob(f"[!.]*/{MANIFEST}"):
             folder, changed = manifest.parent, manifest.stat().st_mtime
             if self._trials.get(folder, (None,))[0] != changed:
-                self._trials[folder] = changed, _read(folder, store)
+                self._trials[folder] = changed, _read(folder)
             known = self._trials[folder][1]
             if isinstance(known, str):
                 damaged.append(known)
             else:
-                done[known.digest] = known
+                done[known.short] = known
         return done, damaged
 
 
-def _read(folder: Path, store: Path) -> Run | str:
+def _read(folder: Path) -> Trial | str:
     try:
-        return finished(read_trial(folder), store)
+        return read_trial(folder)
     except StoreError as error:
         return str(error)
 
 
-def _order(run: Run) -> tuple[Any, ...]:
-    return run.task, run.source, run.method, json.dumps(dict(run.config), sort_keys=True), run.seed or 0, run.digest
+def _order(run: Trial) -> tuple[Any, ...]:
+    return run.task, run.data, run.method, json.dumps(dict(run.config), sort_keys=True), run.seed or 0, run.short
 
 
-def values_of(runs: Sequence[Run], path: str) -> list[Any]:
+def values_of(runs: Sequence[Trial], path: str) -> list[Any]:
     """The different values that runs have at `path`, numbers in their order, then words; None is left out."""
     values = {value_of(run, path) for run in runs} - {None}
     return sorted(values, key=lambda value: (isinstance(value, str), value if not isinstance(value, str) else 0, str(value)))
 
 
-def value_of(run: Run, path: str) -> Any:
+def value_of(run: Trial, path: str) -> Any:
     """A run's value at a configuration path, or at one of its own fields (`task`, `method`, `seed`, `state`, `data`, …)."""
     if path in run.config and path not in ("task", "method", "data"):
         value = run.config[path]
         return value if isinstance(value, str | int | float | None) else json.dumps(value)
-    if path == "data":
-        return run.source
+    if path == "score" and not run.done:
+        return None
     value = getattr(run, path, None)
     return value if isinstance(value, str | int | float) else None
 
 
-def varying_paths(runs: Sequence[Run]) -> list[str]:
+def varying_paths(runs: Sequence[Trial]) -> list[str]:
     """Configuration paths with more than one value among `runs`, in the configuration's order."""
     paths = dict.fromkeys(path for run in runs for path in run.config)
-    fixed = ("task", "method", "data", *WITHOUT_EFFECT)
+    fixed = WITHOUT_EFFECT
     return [path for path in paths if path not in fixed and len(values_of(runs, path)) > 1]
 
 
-def swept_paths(runs: Sequence[Run]) -> list[str]:
+def swept_paths(runs: Sequence[Trial]) -> list[str]:
     """Paths in which runs of one method differ, AILOT's own first. Methods differ from each other in nearly all of theirs."""
     found: dict[str, None] = {}
     for method in dict.fromkeys(run.method for run in runs):
@@ -142,7 +138,7 @@ def swept_paths(runs: Sequence[Run]) -> list[str]:
     return sorted(found, key=lambda path: _FIRST.index(path) if path in _FIRST else len(_FIRST))
 
 
-def matching(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+def matching(runs: Sequence[Trial], conditions: Sequence[str]) -> list[Trial]:
     """The runs that meet all `conditions`, each ``path=value`` as JSON: of one path any value will do, of several paths all."""
     wanted: dict[str, list[Any]] = {}
     for condition in conditions:
@@ -151,13 +147,13 @@ def matching(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
     return [run for run in runs if all(_meets(run, path, values) for path, values in wanted.items())]
 
 
-def _meets(run: Run, path: str, values: Sequence[Any]) -> bool:
+def _meets(run: Trial, path: str, values: Sequence[Any]) -> bool:
     if path == "sweep":
         return any(sweep in values for sweep in run.sweeps)
     return value_of(run, path) in values
 
 
-def conditions(runs: Sequence[Run]) -> list[tuple[str, str]]:
+def conditions(runs: Sequence[Trial]) -> list[tuple[str, str]]:
     """Every condition that tells some of `runs` from others, as (what is shown, ``path=value``)."""
     found = [("sweep", name) for name in sorted({sweep for run in runs for sweep in run.sweeps})]
     for path in ("task", "data", "method", "state", *varying_paths(runs), "seed"):

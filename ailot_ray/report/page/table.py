@@ -4,15 +4,15 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from ailot_ray.report.page.runs import STATES, Run
+from ailot_ray.report.look import label_of
 from ailot_ray.report.page.sources import swept_paths, value_of, varying_paths
-from ailot_ray.report.rows import LABELS
+from ailot_ray.report.record import STATES, Trial
 
 MARKS = {"done": "●", "running": "◐", "waiting": "○", "failed": "✕", "stopped": "◼", "interrupted": "◌"}
 """A sign beside the word, so that states do not differ in colour alone."""
 
 
-def columns(runs: Sequence[Run]) -> list[str]:
+def columns(runs: Sequence[Trial]) -> list[str]:
     """Columns of the table: fixed ones, then the paths in which runs differ, those of one method first."""
     several = [name for name in ("task", "data", "sweeps") if len({value_of(run, name) or str(run.sweeps) for run in runs}) > 1]
     swept = swept_paths(runs)
@@ -21,22 +21,22 @@ def columns(runs: Sequence[Run]) -> list[str]:
     return ["state", "score", "method", *several, *swept, "seed", *told, *rest]
 
 
-def record(run: Run, names: Sequence[str]) -> dict[str, Any]:
+def record(run: Trial, names: Sequence[str]) -> dict[str, Any]:
     """One run as a row of the table."""
     row: dict[str, Any] = {name: value_of(run, name) for name in names}
-    row |= {"state": run.state, "method": LABELS.get(run.method, run.method), "sweeps": ", ".join(run.sweeps)}
-    row["data"] = f"{run.source}{' *' if run.substituted else ''}"
-    row["score"] = None if run.score is None else round(run.score, 2)
-    return row | {"id": run.digest, "detail": run.detail}
+    row |= {"state": run.state, "method": label_of(run.method), "sweeps": ", ".join(run.sweeps)}
+    row["data"] = f"{run.data}{' *' if run.substituted else ''}"
+    row["score"] = None if not run.done else round(run.score, 2)
+    return row | {"id": run.short, "detail": run.detail}
 
 
-def count(runs: Sequence[Run]) -> dict[str, int]:
+def count(runs: Sequence[Trial]) -> dict[str, int]:
     """How many runs are in each state that occurs."""
     counts = {state: sum(run.state == state for run in runs) for state in STATES}
     return {state: number for state, number in counts.items() if number}
 
 
-def as_html(runs: Sequence[Run]) -> str:
+def as_html(runs: Sequence[Trial]) -> str:
     """The table of runs as HTML; cells carry their numbers for sorting."""
     names = columns(runs)
     head = "".join(f"<th scope='col' tabindex='0'>{html.escape(name)}</th>" for name in names)
