@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import os
 import platform
 import time
 import uuid
@@ -107,9 +106,18 @@ class Origin:
                 f"{node} has {', '.join(differing)}: install the same requirements and the same project there, "
                 "then run the same command again"
             )
+        self.require_same_store()
+
+    def require_same_store(self) -> None:
+        """Raise NodeMismatchError where this node does not see the driver's store, or cannot write it."""
+        node = f"node {platform.node()}"
         if not eventually((self.store / TOKENS / self.token).exists, NFS_SECONDS):
             raise NodeMismatchError(
                 f"{node} does not see the driver's {self.store}: --store must be a folder that every node shares (NFS, say)"
             )
-        if not os.access(self.store, os.W_OK):
-            raise NodeMismatchError(f"{node} cannot write {self.store}: mount it there for reading and writing")
+        probe = self.store / TOKENS / f"{self.token}-{node}"
+        try:
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError:
+            raise NodeMismatchError(f"{node} cannot write {self.store}: mount it there for reading and writing") from None

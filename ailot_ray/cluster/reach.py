@@ -3,6 +3,8 @@
 import socket
 
 import grpc
+
+# no public name opens a channel with the token and the certificates that this cluster may ask for
 from ray._private.grpc_utils import init_grpc_channel
 
 from ailot_ray.errors import AilotError

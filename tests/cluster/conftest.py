@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from ailot_ray.cluster import sharing
 from ailot_ray.cluster.checks import Outcome
-from ailot_ray.cluster.facts import Origin
 
 
 @pytest.fixture(scope="session")
@@ -21,15 +19,6 @@ def ray_session() -> Iterator[None]:
         ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
         yield
         ray.shutdown()
-
-
-@pytest.fixture
-def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
-    """A store with the driver's mark."""
-    monkeypatch.setattr(sharing, "PATIENCE", 0.3)
-    with sharing.marked(tmp_path / "store", 10.0) as (origin, outcome):
-        assert origin and outcome.ok
-        yield origin
 
 
 def tree(folder: Path) -> set[str]:

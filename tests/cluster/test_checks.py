@@ -1,41 +1,30 @@
 """What doctor looks at on one machine: every check that can fail does, in one line with its remedy."""
 
-import subprocess
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from ailot_ray.cluster import checks
-from ailot_ray.cluster.checks import Check, Outcome, perform, run_script
+from ailot_ray.cluster.checks import Check, Outcome, run_checks, run_script
 from ailot_ray.errors import DataError
 
 from .conftest import require_failed
 
 
-def test_a_check_that_raises_or_hangs_fails_alone() -> None:
+def test_a_check_that_raises_fails_alone() -> None:
     def broken() -> Outcome:
-        raise ValueError("no sense")
+        raise ValueError("no\nsense")
 
     def lost() -> Outcome:
         raise DataError("--data x is missing: give another")
 
-    def hung() -> Outcome:
-        threading.Event().wait()
-        raise AssertionError
-
-    began = time.monotonic()
-    runs = {"good": lambda: Outcome(True, "fine"), "broken": broken, "lost": lost, "hung": hung}
-    found = perform({name: Check(run, "mend it") for name, run in runs.items()}, 0.5)
-    assert time.monotonic() - began < 5
+    runs = {"good": lambda: Outcome(True, "fine"), "broken": broken, "lost": lost}
+    found = run_checks({name: Check(run, "mend it") for name, run in runs.items()})
     assert found == {
         "good": Outcome(True, "fine"),
         "broken": Outcome(False, "ValueError: no sense", "mend it"),
         "lost": Outcome(False, "--data x is missing", "give another"),
-        "hung": Outcome(False, "no result within 0.5 s", "mend it"),
     }
-    assert list(found) == list(runs)
 
 
 def test_a_script_that_crashes_is_an_error_in_one_line() -> None:
@@ -45,7 +34,7 @@ def test_a_script_that_crashes_is_an_error_in_one_line() -> None:
         run_script("1 / 0", seconds=30)
     with pytest.raises(RuntimeError, match=r"^black$"):
         run_script("import sys; sys.exit('black')", seconds=30)
-    with pytest.raises(subprocess.TimeoutExpired):
+    with pytest.raises(RuntimeError, match=r"no result within 0.5 s"):
         run_script("import time; time.sleep(60)", seconds=0.5)
 
 
@@ -66,23 +55,12 @@ def test_versions() -> None:
     require_failed(checks.compare_versions(driver | {"torch": "not installed"}, driver), "torch not installed", "pip install")
 
 
-def test_memory(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    for available, ok in ((3 << 20, True), (900 << 10, False)):
-        meminfo.write_text(
-            f"MemTotal:       16777216 kB\nMemFree:  12 kB\nMemAvailable:   {available} kB\nHugePages_Total:  0\n"
-        )
-        found = checks.hardware({"CPU": 7.0}, meminfo)
-        assert found.ok is ok and "of 16.0 GiB" in found.detail and "Ray offers 7" in found.detail
-        assert bool(found.remedy) is not ok
-
-
 CUDA, CPU = "13.0", None
 GPU_CASES: dict[str, tuple[float, str | None, list[str], str, bool | None, str]] = {
     "no GPU": (0, CPU, [], "", None, "none"),
     "no GPU, CUDA build": (0, CUDA, [], "", None, "none"),
     "all of them": (2, CUDA, ["H100", "H100"], "", True, "2 × H100"),
-    "more than Ray has": (1, CUDA, ["H100", "H100"], "", True, "Ray offers 1"),
+    "more than Ray has": (1, CUDA, ["H100", "H100"], "", True, "2 × H100"),
     "CPU build": (1, CPU, [], "", False, "the CPU build: install torch's CUDA build"),
     "old driver": (1, CUDA, [], "The NVIDIA driver\non your system is too old", False, "too old: update the NVIDIA driver"),
     "old driver, and Ray saw none": (0, CUDA, [], "CUDA unknown error", False, "update the NVIDIA driver"),
@@ -107,7 +85,7 @@ def test_simulators() -> None:
 
 def test_simulators_that_do_not_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "LOCOMOTION", "hopper-nowhere")
-    found = perform({"simulators": Check(lambda: checks.simulators(60.0), "mend it")}, 60.0)["simulators"]
+    found = run_checks({"simulators": Check(lambda: checks.simulators(60.0), "mend it")})["simulators"]
     require_failed(found, "hopper-nowhere is unknown", "mend it")
 
 
@@ -119,19 +97,14 @@ def test_a_backend_that_does_not_draw(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_datasets(tmp_path: Path) -> None:
-    assert checks.datasets(tmp_path, (), ()).ok
+    assert checks.datasets(tmp_path, ()).ok
     require_failed(
-        checks.datasets(tmp_path, ["hopper-builtin", "door-human-v1"], ()),
+        checks.datasets(tmp_path, ["hopper-builtin", "door-human-v1"]),
         "lacks door-human-v1 (door-human-v1.hdf5): ",
         f"data fetch --task door-human-v1 --data-dir {tmp_path}",
     )
     (tmp_path / "door-human-v1.hdf5").touch()
-    assert checks.files_in(tmp_path) == {"door-human-v1.hdf5"}
-    there = checks.datasets(tmp_path, ["door-human-v1"], {"door-human-v1.hdf5"})
-    assert there.ok and "door-human-v1.hdf5" in there.detail
-    require_failed(
-        checks.datasets(tmp_path, (), {"pen-human-v1.hdf5"}), "lacks pen-human-v1.hdf5, which the driver has", "shares"
-    )
+    assert checks.datasets(tmp_path, ["door-human-v1"]).ok
 
 
 def test_a_damaged_built_in_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +112,7 @@ def test_a_damaged_built_in_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise DataError("hopper.parquet: the built-in dataset is missing or damaged; install ailot_ray again")
 
     monkeypatch.setattr(checks, "read_builtin", damaged)
-    found = perform({"datasets": Check(lambda: checks.datasets(tmp_path, (), ()), "mend it")}, 10.0)["datasets"]
+    found = run_checks({"datasets": Check(lambda: checks.datasets(tmp_path, ()), "mend it")})["datasets"]
     require_failed(found, "hopper.parquet", "install ailot_ray again")
 
 
@@ -161,9 +134,3 @@ def test_dashboard(address: str | None, token: bool, ok: bool | None) -> None:
     assert found.ok is ok and (f"authentication is {'on' if token else 'off'}") in found.detail
     if ok is False:
         require_failed(found, str(address), "run code", "RAY_AUTH_MODE=token")
-
-
-@pytest.mark.parametrize(("offset", "uncertainty", "ok"), [(0.1, 0.01, True), (9, 0.1, False), (-9, 0.1, False), (9, 8, True)])
-def test_clock(offset: float, uncertainty: float, ok: bool) -> None:
-    found = checks.clock(offset, uncertainty)
-    assert found.ok is ok and bool(found.remedy) is not ok
