@@ -97,7 +97,7 @@ def test_a_question_may_be_asked_on_other_tasks(sweep: Sweep) -> None:
         ("sweep_tau", ["reward.tau=0.5,5", "transport.k=0,2,10"], 6),
         ("sweep_methods", ["method=ailot,otr"], 3),
         ("sweep_methods", ["method=ailot", "transport.solver=nearest"], 1),
-        ("sweep_methods", ["iql.temperature=1,3"], 12),
+        ("sweep_methods", ["iql.temperature=1,3"], 11),  # behaviour cloning reads no temperature
         ("sweep_k", ["task=hopper-medium-v2", "transport.k=0,2"], 2),
     ],
 )

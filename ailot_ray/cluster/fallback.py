@@ -8,6 +8,7 @@ note in front. It runs in the autoscaler's process on the head node; `cluster.ya
 from numbers import Real
 from typing import Any
 
+# the scorer is a plug-in of Ray whose types and whose usual order have no public names
 from ray.autoscaler._private.node_provider_availability_tracker import NodeAvailabilitySummary
 from ray.autoscaler._private.resource_demand_scheduler import _default_utilization_scorer
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ailot_ray.cluster.nodes import MOUNT
+from cluster.variants import MOUNT
 
 SSHD = "/usr/sbin/sshd"
 PREFIX = 24

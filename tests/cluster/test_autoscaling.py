@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ailot_ray.cluster.nodes import fake_multinode_variant, read_cluster_file
+from cluster.variants import faked, read
 
 ROOT = Path(__file__).parents[2]
 MARK = "AILOT_AUTOSCALING_TEST"
@@ -43,9 +43,9 @@ class Cluster:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.folder, self.mark = folder, uuid.uuid4().hex
-        settings = read_cluster_file(ROOT / "cluster.yaml")
+        settings = read("cluster.yaml")
         address = f"{self.own_address()}:{self.port}"
-        made = fake_multinode_variant(settings, gcs_address=address, idle_timeout_minutes=0.1)
+        made = faked(settings, gcs_address=address, idle_timeout_minutes=0.1)
         made["provider"] |= {"module": provider} if provider else {}
         (folder / "fake.yaml").write_text(yaml.safe_dump(made))
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ailot_ray.cluster.nodes import MOUNT, local_variant, read_cluster_file, with_storage
 from cluster.hosts import Host, hosts, processes_of, reason_not_to
+from cluster.variants import MOUNT, on_hosts
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = "experiments/sweep_tau.py"
@@ -33,14 +33,8 @@ class Cluster:
         (self.home / "tmp").mkdir(parents=True)
         shutil.copytree(ROOT, self.project, ignore=NOT_COPIED)
         addresses = [host.address for host in machines]
-        settings = with_storage(read_cluster_file(ROOT / "cluster.yaml"), "nfs.example:/export")  # mounted already on each host
-        settings = local_variant(
-            settings | {"cluster_name": f"ailot-{os.getpid()}"},
-            head=addresses[0],
-            workers=addresses[1:],
-            ssh_user="root",
-            ssh_key=str(folder / "key"),
-        )
+        settings = on_hosts(addresses[0], addresses[1:], "root", str(folder / "key"))  # the storage is mounted already
+        settings["cluster_name"] = f"ailot-{os.getpid()}"
         start = settings["worker_start_ray_commands"]
         start[-1] = start[-1].replace("ray start", "ray start --num-cpus=1")  # three hosts share this machine's few cores
         (self.project / "hosts.yaml").write_text(yaml.safe_dump(settings))
