@@ -5,15 +5,14 @@ A field whose default is ``None`` takes the task's, the method's or the domain's
 """
 
 import difflib
-import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from ailot_ray.bounds import Amount, Count, Fraction, NonNegative, OpenFraction, Positive, Rate, Section, require, type_name
 from ailot_ray.errors import ConfigError
 from ailot_ray.methods import get_method
 
@@ -26,39 +25,6 @@ Target = Literal["centre", "drawn"]
 Actions = Literal["mean", "sample"]
 MINARI = "minari:"
 """Begins the name of a Minari dataset, as a task and as data."""
-
-Amount = Annotated[int, msgspec.Meta(ge=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
-OpenFraction = Annotated[float, msgspec.Meta(gt=0, lt=1)]
-Rate = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-
-
-def _require(condition: bool, path: str, value: object, rule: str) -> None:
-    if not condition:
-        raise ConfigError(f"--{path.replace('_', '-')} is {value}, but it must be {rule}")
-
-
-class Section:
-    """Base of every section: checks each field's type and bounds. Raises ConfigError naming the flag."""
-
-    prefix: ClassVar[str]
-
-    def __init_subclass__(cls, prefix: str = "") -> None:
-        cls.prefix = prefix
-
-    def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]
-            value = getattr(self, name)
-            if isinstance(value, Path) or is_dataclass(value):
-                continue
-            try:
-                msgspec.convert(value, hint)
-            except (msgspec.ValidationError, NotImplementedError):
-                _require(False, self.prefix + name, value, _rule(hint))
-            _require(not isinstance(value, float) or math.isfinite(value), self.prefix + name, value, "a finite number")
 
 
 @dataclass(frozen=True)
@@ -94,7 +60,7 @@ class ICVFConfig(Section, prefix="icvf."):
     def __post_init__(self) -> None:
         super().__post_init__()
         both = self.goal_current + self.goal_trajectory
-        _require(both <= 1.0, "icvf.goal-trajectory", self.goal_trajectory, "at most 1 minus --icvf.goal-current")
+        require(both <= 1.0, "icvf.goal-trajectory", self.goal_trajectory, "at most 1 minus --icvf.goal-current")
 
 
 @dataclass(frozen=True)
@@ -166,7 +132,7 @@ class IQLConfig(Section, prefix="iql."):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.snapshots <= self.steps, "iql.snapshots", self.snapshots, "between 1 and --iql.steps")
+        require(self.snapshots <= self.steps, "iql.snapshots", self.snapshots, "between 1 and --iql.steps")
 
 
 @dataclass(frozen=True)
@@ -267,34 +233,25 @@ def _typed(section: Any, path: str, value: Any) -> Any:
             return msgspec.convert(value, hint)
         except msgspec.ValidationError:
             pass
-    raise ConfigError(f"{path} cannot be {value!r}: it must be {_type_name(hint)}")
+    raise ConfigError(f"{path} cannot be {value!r}: it must be {type_name(hint)}")
 
 
-@functools.cache
-def _hints(section: type[Any]) -> dict[str, Any]:
-    """The types of a section's fields, bounds included."""
-    hints = get_type_hints(section, include_extras=True)
-    return {item.name: hints[item.name] for item in fields(section)}
+def parse_setting(path: str, text: str) -> Any:
+    """The value that `text` means at a path, as a command line writes it: ``none`` is None where it is no choice of its own.
 
+    Raises ConfigError for an unknown path and for what cannot be a value there.
 
-def _rule(hint: Any) -> str:
-    """What a field's type allows, in words: ``0 or more``."""
-    if get_origin(hint) is Annotated:
-        bounds = get_args(hint)[1]
-        if (bounds.ge, bounds.le) == (0, 1):
-            return "between 0 and 1"
-        words = {"ge": "{} or more", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
-        said = [text.format(getattr(bounds, name)) for name, text in words.items() if getattr(bounds, name) is not None]
-        return " and ".join(said)
-    inner = [choice for choice in get_args(hint) if get_origin(choice) is Annotated]
-    return _rule(inner[0]) if inner else _type_name(hint)
-
-
-def _type_name(hint: Any) -> str:
-    if get_origin(hint) is Annotated:
-        return _type_name(get_args(hint)[0])
-    if get_origin(hint) is Literal:
-        return " or ".join(get_args(hint))
-    if get_args(hint):
-        return " or ".join(_type_name(choice) for choice in get_args(hint))
-    return "None" if hint is type(None) else str(hint.__name__)
+    >>> parse_setting("reward.tau", "0.5"), parse_setting("reward.scale", "none"), parse_setting("transport.k", "none")
+    (0.5, 'none', None)
+    """
+    section, _, name = path.rpartition(".")
+    with_settings(Config(), {path: None}) if path not in flatten(Config()) else None  # raises, and names the nearest setting
+    hint = get_type_hints(type(getattr(Config(), section) if section else Config()))[name]
+    if text.lower() == "none" and "none" not in type_name(hint).split(" or "):
+        return None
+    if hint is Path or Path in get_args(hint):
+        return Path(text)
+    try:
+        return msgspec.convert(text, hint, strict=False)
+    except msgspec.ValidationError:
+        raise ConfigError(f"{path} cannot be {text!r}: it must be {type_name(hint)}") from None

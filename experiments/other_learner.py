@@ -23,9 +23,10 @@ import tyro
 from ailot_ray import Config, Experiment, Store, relabel
 from ailot_ray.cli.running import run_command
 from ailot_ray.cli.sweeping import SMOKE
-from ailot_ray.cluster.sweep import REFERENCE_SECONDS, duration
+from ailot_ray.cluster.plan import duration
 from ailot_ray.envs import roll_out
 from ailot_ray.pipeline import load_rewards
+from ailot_ray.stages import get_stage
 from ailot_ray.store import digest_of, read_json, write_json
 
 SECONDS = {"TD3PlusBC": 0.015, "CQL": 0.06}
@@ -57,7 +58,7 @@ class OtherLearner:
         if self.dry_run:
             keys = [self.key(experiment, seed) for experiment in experiments.values() for seed in self.seeds]
             missing = [key for key in keys if not self.path(key).exists()]
-            seconds = len(missing) * (self.steps * SECONDS[self.learner] + REFERENCE_SECONDS["scores"])
+            seconds = len(missing) * (self.steps * SECONDS[self.learner] + get_stage("evaluate").seconds)
             print(f"{len(keys)} trainings, {len(missing)} to do: about {duration(seconds)} on one core, beside the relabelling")
             return {"distinct": len(keys), "to_do": len(missing), "seconds": seconds}
         found: dict[str, list[float]] = {}

@@ -10,14 +10,14 @@ import sys
 
 from ailot_ray import Config
 from ailot_ray.cli.sweeping import sweep_main
-from ailot_ray.cluster import Between, Sweep
+from ailot_ray.cluster import Range, Sweep
 
 SWEEP = Sweep(
     name="search",
     base=Config(task="hopper-medium-replay-v2"),
     space={
-        "reward.alpha": Between(0.5, 20.0, log=True),
-        "reward.tau": Between(0.05, 5.0, log=True),
+        "reward.alpha": Range(0.5, 20.0, log=True),
+        "reward.tau": Range(0.05, 5.0, log=True),
         "transport.k": (0, 1, 2, 5, 10),
     },
     seeds=(0, 1, 2),

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ailot_ray"
 LAYERS = (
     {"errors"},
-    {"plugins", "files", "records", "memory"},
+    {"plugins", "files", "records", "memory", "bounds", "lazy"},
     {"methods"},
     {"config"},
     {"task_files"},

@@ -15,7 +15,8 @@ from ailot_ray.cli.comparing import compare_rewards
 from ailot_ray.cli.running import run_command
 from ailot_ray.cli.showing import show_results
 from ailot_ray.cluster.options import ClusterOptions
-from ailot_ray.cluster.sweep import Sweep, plan
+from ailot_ray.cluster.plan import plan
+from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig, flatten
 from ailot_ray.errors import ConfigError
 from ailot_ray.report.record import load_trials

@@ -7,14 +7,15 @@ if TYPE_CHECKING:
     from ailot_ray.cluster.doctor import examine
     from ailot_ray.cluster.launch import make_all
     from ailot_ray.cluster.options import ClusterOptions
+    from ailot_ray.cluster.plan import plan
     from ailot_ray.cluster.relabel import relabel_by_actors
     from ailot_ray.cluster.session import connected, object_store_bytes
-    from ailot_ray.cluster.sweep import Between, Sweep, plan
+    from ailot_ray.cluster.sweep import Range, Sweep
     from ailot_ray.cluster.train import fit_by_train
     from ailot_ray.cluster.tuning import run_sweep
 
 _HOME = {
-    "Between": "sweep",
+    "Range": "sweep",
     "ClusterOptions": "options",
     "Sweep": "sweep",
     "connected": "session",
@@ -22,13 +23,13 @@ _HOME = {
     "fit_by_train": "train",
     "make_all": "launch",
     "object_store_bytes": "session",
-    "plan": "sweep",
+    "plan": "plan",
     "relabel_by_actors": "relabel",
     "run_sweep": "tuning",
 }
 __all__ = [
-    "Between",
     "ClusterOptions",
+    "Range",
     "Sweep",
     "connected",
     "examine",

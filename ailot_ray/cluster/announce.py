@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ray import tune
 from ray.tune.experiment import Trial
 
-from ailot_ray.cluster.sweep import Plan, planned
+from ailot_ray.cluster.plan import Plan, planned
 from ailot_ray.cluster.trackers import trial_digest
 from ailot_ray.errors import AilotError
 from ailot_ray.pipeline import Experiment

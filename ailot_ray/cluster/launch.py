@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ailot_ray.cluster.options import ClusterOptions, Stage
+from ailot_ray.cluster.plan import plan
 from ailot_ray.cluster.session import connected
-from ailot_ray.cluster.sweep import Sweep, plan
+from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.cluster.train import fit_by_train
 from ailot_ray.cluster.tuning import prepare, run_sweep
 from ailot_ray.cluster.work import Job

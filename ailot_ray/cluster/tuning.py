@@ -20,9 +20,10 @@ from ray.tune.search.optuna import OptunaSearch
 from ailot_ray.cluster.announce import Announcer, announced
 from ailot_ray.cluster.facts import Origin
 from ailot_ray.cluster.options import ClusterOptions
+from ailot_ray.cluster.plan import Plan, plan
 from ailot_ray.cluster.relabel import align_by_actors
 from ailot_ray.cluster.session import capacity, connected, gpus_per_worker, limit_gpu_memory, raised, worker_resources
-from ailot_ray.cluster.sweep import Between, Plan, Sweep, plan
+from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.cluster.trackers import Wandb, WandbTrials, trial_name
 from ailot_ray.cluster.train import RAY_FOLDER, fit_by_train
 from ailot_ray.cluster.work import Job, Point, perform
@@ -204,8 +205,8 @@ def _space(sweep: Sweep) -> dict[str, Any]:
     return {path: _domain(domain) for path, domain in sweep.space.items()}
 
 
-def _domain(domain: Between | Sequence[Any]) -> Any:
-    if not isinstance(domain, Between):
+def _domain(domain: Range | Sequence[Any]) -> Any:
+    if not isinstance(domain, Range):
         return tune.choice(list(domain))
     if domain.whole:
         return tune.randint(int(domain.low), int(domain.high) + 1)

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ailot_ray.cluster.announce import Announcer, announced
-from ailot_ray.cluster.sweep import Between, Sweep, plan
+from ailot_ray.cluster.plan import plan
+from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.config import IQLConfig
 from ailot_ray.pipeline import evaluate
 from ailot_ray.report.page.sources import Sources
@@ -61,7 +62,7 @@ def test_a_sweep_from_its_plan_to_its_end(tmp_path: Path) -> None:
 
 def test_a_searchs_trials_are_added_as_they_are_drawn(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    sweep = Sweep("search", tiny(tmp_path), space={"reward.tau": Between(0.1, 2.0)}, seeds=(0,), samples=5)
+    sweep = Sweep("search", tiny(tmp_path), space={"reward.tau": Range(0.1, 2.0)}, seeds=(0,), samples=5)
     announcer = Announcer(plan(sweep, store), store)
     file = store / "sweeps" / "search" / "plan.json"
     assert read_json(file) == {"sweep": "search", "samples": 5, "trials": []}

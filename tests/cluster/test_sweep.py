@@ -6,19 +6,23 @@ from typing import Any
 
 import pytest
 
-from ailot_ray.cluster.sweep import KINDS, REFERENCE_SECONDS, Between, Sweep, duration, plan
+from ailot_ray.cluster.plan import duration, plan
+from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.config import Config, ICVFConfig
 from ailot_ray.errors import AilotError, ConfigError
 from ailot_ray.pipeline import evaluate, pretrain, relabel
+from ailot_ray.stages import STAGES
 from ailot_ray.store import RUN, read_json, write_json
 
 from .tiny import DISTINCT, GRID, opened, tiny_sweep
+
+SECONDS = {stage.artefact: stage.seconds for stage in STAGES if stage.verb != "diagnose"}
 
 
 def counts(sweep: Sweep, store: Path) -> dict[str, tuple[int, int]]:
     """Distinct artefacts of each kind, and those that are missing."""
     made = plan(sweep, store)
-    return {kind: (len(made.steps[kind]), len(made.missing(kind))) for kind in KINDS}
+    return {kind: (len(made.steps[kind]), len(made.missing(kind))) for kind in SECONDS}
 
 
 def test_a_grid_is_every_combination_in_order() -> None:
@@ -113,7 +117,7 @@ def test_the_estimate_is_of_reference_times_until_something_was_measured(tmp_pat
     assert first.measured == frozenset() and "nothing measured" in first.format()
     amounts = {"intents": 2 * config.icvf.steps, "alignment": 4 * 12, "rewards": 36, "policies": 36 * config.iql.steps}
     amounts["scores"] = 36
-    assert first.seconds == pytest.approx(sum(REFERENCE_SECONDS[kind] * amount for kind, amount in amounts.items()))
+    assert first.seconds == pytest.approx(sum(SECONDS[kind] * amount for kind, amount in amounts.items()))
 
     trial = opened(sweep.config({"reward.alpha": 5.0, "reward.tau": 0.5, "transport.k": 0}), store)
     relabel(trial, [0])[0]
@@ -128,11 +132,11 @@ def test_the_estimate_is_of_reference_times_until_something_was_measured(tmp_pat
     assert sum(step.seconds for step in second.missing("intents")) == pytest.approx(12.0)
     assert sum(step.seconds for step in second.missing("alignment")) == pytest.approx(3 * 6.0)
     assert sum(step.seconds for step in second.missing("rewards")) == pytest.approx(35 * 1.5)
-    assert sum(step.seconds for step in second.missing("scores")) == pytest.approx(36 * REFERENCE_SECONDS["scores"])
+    assert sum(step.seconds for step in second.missing("scores")) == pytest.approx(36 * SECONDS["scores"])
 
 
 def test_a_search_is_planned_by_its_base(tmp_path: Path) -> None:
-    search = tiny_sweep(tmp_path, grid={}, space={"reward.tau": Between(0.1, 1.0), "transport.k": (0, 2)}, samples=7)
+    search = tiny_sweep(tmp_path, grid={}, space={"reward.tau": Range(0.1, 1.0), "transport.k": (0, 2)}, samples=7)
     assert counts(search, tmp_path / "store")["policies"] == (2, 2)
     text = plan(search, tmp_path / "store").format()
     assert "7 trials of 2 seeds" in text and "times the samples" in text
@@ -184,7 +188,7 @@ def test_settings_that_cannot_be_are_told_before_anything_starts(case: str, tmp_
 @pytest.mark.parametrize(("low", "high", "log"), [(1.0, 1.0, False), (2.0, 1.0, False), (0.0, 1.0, True), (-1.0, 1.0, True)])
 def test_a_range_that_holds_nothing(low: float, high: float, log: bool) -> None:
     with pytest.raises(ConfigError, match=r"a range from .* is empty, or not positive"):
-        Between(low, high, log=log)
+        Range(low, high, log=log)
 
 
 @pytest.mark.parametrize(

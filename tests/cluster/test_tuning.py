@@ -18,7 +18,7 @@ from ray import cloudpickle, tune
 from ailot_ray.__main__ import main
 from ailot_ray.cluster import tuning
 from ailot_ray.cluster.options import ClusterOptions
-from ailot_ray.cluster.sweep import Between, Sweep
+from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.cluster.trackers import trial_digest, trial_name
 from ailot_ray.cluster.train import RAY_FOLDER
 from ailot_ray.cluster.tuning import run_sweep
@@ -117,9 +117,9 @@ def test_worker_groups_hand_tune_the_mean_over_all_seeds(tmp_path: Path, monkeyp
 
 def test_a_search_draws_as_many_trials_as_asked(tmp_path: Path) -> None:
     space = {
-        "reward.alpha": Between(0.5, 20.0, log=True),
-        "reward.tau": Between(0.1, 2.0),
-        "transport.k": Between(0, 3, whole=True),
+        "reward.alpha": Range(0.5, 20.0, log=True),
+        "reward.tau": Range(0.1, 2.0),
+        "transport.k": Range(0, 3, whole=True),
     }
     sweep = Sweep("search", tiny(tmp_path), space=space, seeds=(0,), samples=3)
     result = run_sweep(sweep, tmp_path / "store", INLINE)
