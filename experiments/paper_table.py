@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ailot_ray import AilotError, Config
-from ailot_ray.cli.running import run_command
-from ailot_ray.cli.sweeping import Sweeping
+from ailot_ray.cli.command import run_command
+from ailot_ray.cli.sweep import SweepVerb
 from ailot_ray.cluster import Sweep, plan
 from ailot_ray.data import load_dataset
 from ailot_ray.report.comparison import comparison_table
@@ -27,8 +27,8 @@ from ailot_ray.tasks import TASKS
 SWEEP = Sweep("paper", Config(), seeds=(0, 1, 2, 3, 4))
 
 
-@dataclass(frozen=True)
-class PaperTable(Sweeping):
+@dataclass(frozen=True, kw_only=True)
+class PaperTable(SweepVerb):
     """The whole table of a domain on D4RL's own files."""
 
     domain: Literal["locomotion", "antmaze", "adroit"] = "locomotion"
@@ -57,7 +57,7 @@ class PaperTable(Sweeping):
                 print("\n" + comparison_table(rows, self.style, wanted))
 
     def swept(self) -> dict[str, Any]:
-        return Sweeping.execute(self)
+        return SweepVerb.execute(self)
 
     def readable(self, task: str) -> bool:
         try:
@@ -69,5 +69,5 @@ class PaperTable(Sweeping):
 
 
 if __name__ == "__main__":
-    default = PaperTable(SWEEP, {}, SWEEP.base, seeds=SWEEP.seeds)
+    default = PaperTable(sweep=SWEEP, seeds=SWEEP.seeds)
     sys.exit(run_command(PaperTable, f"python {sys.argv[0]}", "The paper's table.", sys.argv[1:], default))

@@ -9,16 +9,7 @@ does where they are not.
 
 import sys
 
-from ailot_ray import Config
-from ailot_ray.cli.sweeping import sweep_main
-from ailot_ray.cluster import Sweep
-
-SWEEP = Sweep(
-    name="alpha",
-    base=Config(task="hopper-medium-replay-v2"),
-    grid={"reward.alpha": (1.0, 2.5, 5.0, 10.0), "reward.rescale": (True, False)},
-    seeds=(0, 1, 2, 3, 4),
-)
+from ailot_ray.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(sweep_main(SWEEP, smoke={"reward.alpha": (1.0, 5.0), "reward.rescale": (False,)}))
+    sys.exit(main(["sweep", "alpha", *sys.argv[1:]]))

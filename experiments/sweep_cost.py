@@ -9,21 +9,7 @@ One setting is changed at a time; the first trial is the method as it is.
 
 import sys
 
-from ailot_ray import Config
-from ailot_ray.cli.sweeping import sweep_main
-from ailot_ray.cluster import Sweep
-
-SWEEP = Sweep(
-    name="cost",
-    base=Config(task="hopper-medium-replay-v2"),
-    cases=(
-        {"transport.metric": "sqeuclidean"},
-        {"transport.metric": "euclidean"},
-        {"transport.metric": "cosine"},
-        *({"transport.epsilon": epsilon} for epsilon in (0.001, 0.1, 1.0)),
-        *({"transport.start": start} for start in ("mask", "none")),
-    ),
-)
+from ailot_ray.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(sweep_main(SWEEP))
+    sys.exit(main(["sweep", "cost", *sys.argv[1:]]))

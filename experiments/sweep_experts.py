@@ -9,18 +9,7 @@ An expert at quantile 0.5 is the trajectory of median return. With --expert FILE
 
 import sys
 
-from ailot_ray import Config
-from ailot_ray.cli.sweeping import sweep_main
-from ailot_ray.cluster import Sweep
-
-SWEEP = Sweep(
-    name="experts",
-    base=Config(task="hopper-medium-replay-v2"),
-    cases=(
-        *({"expert_quantile": quantile} for quantile in (1.0, 0.9, 0.75, 0.5)),
-        *({"experts": number} for number in (2, 5, 10)),
-    ),
-)
+from ailot_ray.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(sweep_main(SWEEP))
+    sys.exit(main(["sweep", "experts", *sys.argv[1:]]))

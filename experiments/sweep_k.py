@@ -10,16 +10,7 @@ takes no longer. --rewards-only shows how well each k keeps the order of time, w
 
 import sys
 
-from ailot_ray import Config
-from ailot_ray.cli.sweeping import sweep_main
-from ailot_ray.cluster import Sweep
-
-SWEEP = Sweep(
-    name="k",
-    base=Config(task="halfcheetah-medium-v2"),
-    grid={"task": ("halfcheetah-medium-v2", "walker2d-medium-v2"), "transport.k": (0, 1, 2, 5, 10)},
-    seeds=(0, 1, 2, 3, 4),
-)
+from ailot_ray.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(sweep_main(SWEEP, smoke={"transport.k": (0, 2)}))
+    sys.exit(main(["sweep", "k", *sys.argv[1:]]))

@@ -9,22 +9,7 @@ The last case keeps intents, look-ahead, reward and scale of AILOT and drops the
 
 import sys
 
-from ailot_ray import Config
-from ailot_ray.cli.sweeping import sweep_main
-from ailot_ray.cluster import Sweep
-
-SWEEP = Sweep(
-    name="methods",
-    base=Config(task="hopper-medium-replay-v2"),
-    cases=(
-        {"method": "ailot"},
-        {"method": "ailot", "transport.solver": "nearest"},
-        {"method": "otr"},
-        {"method": "seabo"},
-        {"method": "iql"},
-        {"method": "bc"},
-    ),
-)
+from ailot_ray.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(sweep_main(SWEEP))
+    sys.exit(main(["sweep", "methods", *sys.argv[1:]]))

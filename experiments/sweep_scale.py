@@ -9,19 +9,7 @@ saturates another's (all near α). --rewards-only shows where both begin; `resul
 
 import sys
 
-from ailot_ray import Config
-from ailot_ray.cli.sweeping import sweep_main
-from ailot_ray.cluster import Sweep
-
-SWEEP = Sweep(
-    name="scale",
-    base=Config(task="antmaze-large-diverse-v0"),
-    grid={
-        "task": ("antmaze-large-diverse-v0", "hopper-medium-replay-v2"),
-        "reward.scale": ("median", "none"),
-        "reward.tau": (0.01, 0.1, 0.5, 1.0, 5.0, 20.0),
-    },
-)
+from ailot_ray.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(sweep_main(SWEEP, smoke={"reward.scale": ("median", "none"), "reward.tau": (0.1, 0.5)}))
+    sys.exit(main(["sweep", "scale", *sys.argv[1:]]))

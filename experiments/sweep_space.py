@@ -9,20 +9,7 @@ Untrained intents are the encoder before its first gradient step: a random featu
 
 import sys
 
-from ailot_ray import Config
-from ailot_ray.cli.sweeping import sweep_main
-from ailot_ray.cluster import Sweep
-
-SWEEP = Sweep(
-    name="space",
-    base=Config(task="hopper-medium-replay-v2"),
-    cases=(
-        {"transport.space": "raw"},
-        {"transport.space": "standardised"},
-        {"transport.space": "intent", "icvf.steps": 0},
-        {"transport.space": "intent"},
-    ),
-)
+from ailot_ray.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(sweep_main(SWEEP))
+    sys.exit(main(["sweep", "space", *sys.argv[1:]]))

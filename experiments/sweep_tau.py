@@ -9,16 +9,7 @@ Every τ shares the pretrainings and alignments of its seeds: only rewards and p
 
 import sys
 
-from ailot_ray import Config
-from ailot_ray.cli.sweeping import sweep_main
-from ailot_ray.cluster import Sweep
-
-SWEEP = Sweep(
-    name="tau",
-    base=Config(task="hopper-medium-replay-v2"),
-    grid={"reward.tau": (0.1, 0.25, 0.5, 1.0, 2.0)},
-    seeds=(0, 1, 2, 3, 4),
-)
+from ailot_ray.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(sweep_main(SWEEP, smoke={"reward.tau": (0.1, 0.5, 2.0)}))
+    sys.exit(main(["sweep", "tau", *sys.argv[1:]]))

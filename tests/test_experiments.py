@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,22 +13,23 @@ import pytest
 from cli.conftest import ENDS, LENGTHS, TINY
 from data.synthetic import episodes, write_hdf5
 
-from ailot_ray.cli.running import run_command
-from ailot_ray.cli.sweeping import sweep_main
+from ailot_ray.__main__ import main
+from ailot_ray.cli.command import run_command
+from ailot_ray.cli.sweeps import QUESTIONS
 from ailot_ray.progress import silence
 from ailot_ray.tasks import get_task
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 SWEEPS = {
     "search": 1,
-    "sweep_alpha": 8,
-    "sweep_cost": 8,
-    "sweep_experts": 7,
-    "sweep_k": 10,
-    "sweep_methods": 6,
-    "sweep_scale": 24,
-    "sweep_space": 4,
-    "sweep_tau": 5,
+    "alpha": 8,
+    "cost": 8,
+    "experts": 7,
+    "k": 10,
+    "methods": 6,
+    "scale": 24,
+    "space": 4,
+    "tau": 5,
 }
 """Trials of each; a search is planned by its base."""
 
@@ -62,7 +64,7 @@ def sweep(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Swe
     def run(name: str, *arguments: str) -> dict[str, Any]:
         silence()
         given = ["--data-from", str(data), "--store", str(tmp_path / "store"), "--json", *TINY, *arguments]
-        status = sweep_main(load(name).SWEEP, arguments=given)
+        status = main(["sweep", name, *given])
         silence(False)
         captured = capsys.readouterr()
         assert status == 0, captured.err
@@ -78,27 +80,49 @@ def test_a_sweep_says_what_it_would_do(name: str, sweep: Sweep) -> None:
     assert found["plan"]["scores"] == {"distinct": SWEEPS[name], "to_do": SWEEPS[name]}
 
 
-def test_every_sweep_is_tried() -> None:
-    named = {path.stem for path in FOLDER.glob("*.py") if "SWEEP = " in path.read_text()} - {"paper_table"}
-    assert named == set(SWEEPS)
+def test_every_sweep_is_tried_and_has_a_front() -> None:
+    assert SWEEPS.keys() == QUESTIONS.keys()
+    for name in SWEEPS:
+        front = FOLDER / (f"{name}.py" if name == "search" else f"sweep_{name}.py")
+        assert f'main(["sweep", "{name}", *sys.argv[1:]])' in front.read_text()
+        assert len(front.read_text().splitlines()) <= 20
+
+
+def test_a_front_is_the_verb(data: Path, tmp_path: Path) -> None:
+    flags = ["--dry-run", "--data-from", str(data), "--seeds", "0", "--store", str(tmp_path / "store")]
+    command = [sys.executable, str(FOLDER / "sweep_tau.py"), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=FOLDER.parent)
+    assert done.returncode == 0 and "sweep tau: 5 trials of 1 seeds" in done.stdout, done.stderr
+
+
+def test_a_sweep_of_any_name_takes_its_values_from_vary(sweep: Sweep) -> None:
+    found = sweep("mine", "--dry-run", "--seeds", "0", "--task", "hopper-medium-v2", "--vary", "reward.tau=0.5,5,none")
+    assert found["plan"]["scores"]["distinct"] == 2  # none is the method's own, 0.5
+    found = sweep("mine", "--dry-run", "--seeds", "0", "--task", "hopper-medium-v2", "--vary", "reward.scale=none,median")
+    assert found["plan"]["rewards"]["distinct"] == 2  # here none is a choice
+
+
+def test_a_sweep_of_no_known_name_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "tua", "--dry-run"]) == 2
+    assert all(name in capsys.readouterr().err for name in ("tau",))
 
 
 def test_a_question_may_be_asked_on_other_tasks(sweep: Sweep) -> None:
-    found = sweep("sweep_k", "--dry-run", "--seeds", "0", "1", "--tasks", "hopper-medium-v2")
+    found = sweep("k", "--dry-run", "--seeds", "0", "1", "--tasks", "hopper-medium-v2")
     assert found["plan"]["alignment"]["distinct"] == 5 * 2
-    found = sweep("sweep_tau", "--dry-run", "--seeds", "0", "--tasks", "hopper-medium-v2", "halfcheetah-medium-v2")
+    found = sweep("tau", "--dry-run", "--seeds", "0", "--tasks", "hopper-medium-v2", "halfcheetah-medium-v2")
     assert found["plan"]["scores"]["distinct"] == 5 * 2
 
 
 @pytest.mark.parametrize(
     ("name", "values", "trials"),
     [
-        ("sweep_tau", ["reward.tau=0.5,5"], 2),
-        ("sweep_tau", ["reward.tau=0.5,5", "transport.k=0,2,10"], 6),
-        ("sweep_methods", ["method=ailot,otr"], 3),
-        ("sweep_methods", ["method=ailot", "transport.solver=nearest"], 1),
-        ("sweep_methods", ["iql.temperature=1,3"], 11),  # behaviour cloning reads no temperature
-        ("sweep_k", ["task=hopper-medium-v2", "transport.k=0,2"], 2),
+        ("tau", ["reward.tau=0.5,5"], 2),
+        ("tau", ["reward.tau=0.5,5", "transport.k=0,2,10"], 6),
+        ("methods", ["method=ailot,otr"], 3),
+        ("methods", ["method=ailot", "transport.solver=nearest"], 1),
+        ("methods", ["iql.temperature=1,3"], 11),  # behaviour cloning reads no temperature
+        ("k", ["task=hopper-medium-v2", "transport.k=0,2"], 2),
     ],
 )
 def test_a_sweep_takes_other_values_than_its_files(name: str, values: list[str], trials: int, sweep: Sweep) -> None:
@@ -110,18 +134,18 @@ def test_a_sweep_takes_other_values_than_its_files(name: str, values: list[str],
     ("name", "flags", "says"),
     [
         (
-            "sweep_tau",
+            "tau",
             ["--reward.tau", "5"],
             "--reward.tau 5.0 has no effect, as sweep tau varies it itself: use --vary reward.tau=5.0",
         ),
-        ("sweep_methods", ["--method", "otr"], "use --vary method=otr"),
+        ("methods", ["--method", "otr"], "use --vary method=otr"),
         ("search", ["--transport.k", "3"], "use --vary transport.k=3"),
-        ("sweep_k", ["--task", "hopper-medium-v2"], "use --tasks hopper-medium-v2"),
-        ("sweep_tau", ["--vary", "reward.tau"], "--vary reward.tau is not a setting with values, such as reward.tau=0.5,5"),
-        ("sweep_tau", ["--vary", "reward.tua=1"], "reward.tua is not a setting: did you mean reward.tau?"),
-        ("sweep_tau", ["--vary", "reward.tau=0.5,much"], "reward.tau cannot be 'much'"),
+        ("k", ["--task", "hopper-medium-v2"], "use --tasks hopper-medium-v2"),
+        ("tau", ["--vary", "reward.tau"], "--vary reward.tau is not a setting with values, such as reward.tau=0.5,5"),
+        ("tau", ["--vary", "reward.tua=1"], "reward.tua is not a setting: did you mean reward.tau?"),
+        ("tau", ["--vary", "reward.tau=0.5,much"], "reward.tau cannot be 'much'"),
         (
-            "sweep_methods",
+            "methods",
             ["--vary", "transport.solver=exact"],
             "no case with transport.solver=exact: choose of none (the method's), nearest",
         ),
@@ -130,7 +154,7 @@ def test_a_sweep_takes_other_values_than_its_files(name: str, values: list[str],
 def test_a_flag_that_the_sweep_would_overrule_is_refused(
     name: str, flags: list[str], says: str, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sweep_main(load(name).SWEEP, arguments=["--data-from", str(data), "--dry-run", *flags]) != 0
+    assert main(["sweep", name, "--data-from", str(data), "--dry-run", *flags]) != 0
     told = capsys.readouterr()
     assert says in told.err and len(told.err.splitlines()) == 1 and not told.out
 
@@ -139,7 +163,7 @@ def test_what_fails_alike_for_every_seed_is_told_once(sweep: Sweep, tmp_path: Pa
     expert = tmp_path / "one.hdf5"
     write_hdf5(expert, episodes(LENGTHS[:1], ENDS[:1], get_task("hopper-medium-v2")))
     flags = ("--rewards-only", "--seeds", "0", "1", "--tasks", "hopper-medium-v2", "--expert", str(expert))
-    found = sweep("sweep_experts", *flags, "--vary", "experts=2", "expert_quantile=1")
+    found = sweep("experts", *flags, "--vary", "experts=2", "expert_quantile=1")
     (failure,) = [trial["failure"] for trial in found["trials"] if "failure" in trial]
     assert (
         failure.startswith("relabel ailot hopper-medium-v2 seeds 0, 1: --experts asks for 2") and failure.count("asks for") == 1
@@ -147,7 +171,7 @@ def test_what_fails_alike_for_every_seed_is_told_once(sweep: Sweep, tmp_path: Pa
 
 
 def test_rewards_are_compared_without_a_policy(sweep: Sweep, tmp_path: Path) -> None:
-    found = sweep("sweep_space", "--rewards-only", "--seeds", "0", "1", "--tasks", "hopper-medium-v2")
+    found = sweep("space", "--rewards-only", "--seeds", "0", "1", "--tasks", "hopper-medium-v2")
     assert [trial["settings"]["transport.space"] for trial in found["trials"]] == ["raw", "standardised", "intent", "intent"]
     raw, _, untrained, trained = found["trials"]
     assert len(raw["measures"]["order of time"]) == 1 and len(trained["measures"]["order of time"]) == 2
@@ -168,7 +192,7 @@ def test_rewards_are_compared_without_a_policy(sweep: Sweep, tmp_path: Path) -> 
 def test_a_trial_that_cannot_be_relabelled_stands_with_its_reason(sweep: Sweep, tmp_path: Path) -> None:
     """An expert of 9 steps is too short for a look-ahead of 10."""
     expert = write_hdf5(tmp_path / "expert.hdf5", episodes([9], ["timeout"], seed=5))
-    found = sweep("sweep_k", "--rewards-only", "--seeds", "0", "--tasks", "hopper-medium-v2", "--expert", str(expert))
+    found = sweep("k", "--rewards-only", "--seeds", "0", "--tasks", "hopper-medium-v2", "--expert", str(expert))
     failed = {trial["settings"]["transport.k"]: trial["failure"] for trial in found["trials"] if "failure" in trial}
     assert list(failed) == [10] and "looks beyond the end of an expert trajectory" in failed[10]
     assert len(found["trials"]) == 5 and failed[10] in found["text"]
@@ -176,7 +200,7 @@ def test_a_trial_that_cannot_be_relabelled_stands_with_its_reason(sweep: Sweep, 
 
 def test_the_papers_table_goes_on_without_missing_files(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     module = load("paper_table")
-    default = module.PaperTable(module.SWEEP, {}, module.SWEEP.base, seeds=(0, 1))
+    default = module.PaperTable(sweep=module.SWEEP, seeds=(0, 1))
 
     def run(*arguments: str) -> tuple[int, str, str]:
         given = ["--store", str(tmp_path / "store"), *TINY, *arguments]
@@ -205,7 +229,7 @@ def test_the_tutorial_goes_through_every_stage(data: Path, tmp_path: Path, capsy
 @pytest.mark.cluster
 def test_the_papers_table_stars_stand_ins(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     module = load("paper_table")
-    default = module.PaperTable(module.SWEEP, {}, module.SWEEP.base, seeds=(0,))
+    default = module.PaperTable(sweep=module.SWEEP, seeds=(0,))
     given = [
         "--data-from",
         str(data),

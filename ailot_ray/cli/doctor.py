@@ -1,4 +1,4 @@
-"""The verb that asks whether this machine, or a cluster, can do the work: doctor."""
+"""Verb doctor."""
 
 import json as jsonlib
 from dataclasses import asdict, dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ailot_ray import cluster
+from ailot_ray.cli.options import Verb
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.config import Config
 from ailot_ray.errors import AilotError, ConfigError
@@ -21,8 +22,8 @@ class UnfitError(AilotError):
     """Something that doctor examined cannot do the work."""
 
 
-@dataclass(frozen=True)
-class Doctor:
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Verb):
     """Examine this machine, or every node of a Ray cluster: versions, GPUs, storage, simulators, datasets, the dashboard."""
 
     address: str | None = None
@@ -35,8 +36,6 @@ class Doctor:
     """Tasks whose files must be there."""
     seconds: float = 60.0
     """How long a node, and a check there, is waited for; what takes longer has failed."""
-    json: bool = False
-    """End with one JSON object on the last line of standard output."""
 
     def __post_init__(self) -> None:
         for name in self.tasks:

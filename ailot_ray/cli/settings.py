@@ -1,4 +1,4 @@
-"""The verb that explains every setting: docs/configuration.md is what it prints."""
+"""Verb settings: docs/configuration.md is what it prints."""
 
 import ast
 import inspect
@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
 from ailot_ray import config as config_module
+from ailot_ray.cli.options import Verb
 from ailot_ray.config import Config, flatten
 from ailot_ray.methods import METHODS
 from ailot_ray.report.layout import markdown_lines
@@ -24,12 +25,9 @@ A default of – is the method's or the domain's own value, which the last table
 """
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(Verb):
     """Explain every setting, with its default, in Markdown."""
-
-    json: bool = False
-    """End with one JSON object on the last line of standard output."""
 
     def execute(self) -> dict[str, Any]:
         print(configuration_reference())
@@ -57,7 +55,7 @@ def configuration_reference() -> str:
             for item in fields(section)
             if not is_dataclass(getattr(section, item.name))
         ]
-        title = f"## {name or 'What is studied'}\n\n{inspect.getdoc(kind)}\n"
+        title = f"## {name or 'The experiment'}\n\n{inspect.getdoc(kind)}\n"
         blocks.append(
             "\n".join([title, *markdown_lines(("flag", "values", "default", ""), lines, (True, True, True, True)), ""])
         )

@@ -12,7 +12,7 @@ one can be killed at any moment: called again, it goes on from its last checkpoi
 from ailot_ray.pipeline.align import align
 from ailot_ray.pipeline.collect import Collection, collect_dataset
 from ailot_ray.pipeline.diagnose import diagnose
-from ailot_ray.pipeline.evaluate import evaluate, load_policy, record_policy, score_snapshot
+from ailot_ray.pipeline.evaluate import evaluate, load_policy, record_policy, reopen, score_snapshot
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.pretrain import pretrain
 from ailot_ray.pipeline.relabel import load_report, load_rewards, load_shares, relabel
@@ -32,6 +32,7 @@ __all__ = [
     "pretrain",
     "record_policy",
     "relabel",
+    "reopen",
     "score_snapshot",
     "train",
 ]

@@ -8,17 +8,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ailot_ray.config import Target
+from ailot_ray.config import Config, Target, with_settings
+from ailot_ray.data.builtin import SOURCE
 from ailot_ray.envs import Episode, record_video, roll_out
-from ailot_ray.errors import StoreError
+from ailot_ray.errors import AilotError, DataError, StoreError
 from ailot_ray.method.iql import DeterministicPolicy
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import load_tensors
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps, train
 from ailot_ray.progress import progress_bar
-from ailot_ray.records import DataRecord, ExpertRecord, TrialRecord
+from ailot_ray.records import DataRecord, ExpertRecord, TrialRecord, read_record
 from ailot_ray.resolve import relevant_settings
-from ailot_ray.store import CHECKPOINTS, Artefact, write_json, write_parquet
+from ailot_ray.store import CHECKPOINTS, Artefact, open_artefact, write_json, write_parquet
 
 EPISODES, TRIAL = "episodes.parquet", "trial.json"
 
@@ -58,6 +59,30 @@ def evaluate(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
         write_json(folder / TRIAL, _trial(experiment, seed))
 
     return experiment.make("evaluate", seeds, build)
+
+
+def reopen(scores: Path, data: Path | None = None) -> tuple[Experiment, int]:
+    """The experiment that a finished scores artefact came from, on the CPU, and its seed.
+
+    `data` is the data file where it lies elsewhere by now. Raises DataError where it is not there any more, or is another.
+    """
+    artefact = open_artefact("scores", scores)
+    record, run = read_record(artefact.path(TRIAL), TrialRecord), artefact.run
+    source = record.data.source or (run.sources.get("data", SOURCE) if run else SOURCE)
+    settings = {path: value for path, value in record.config.items() if not path.startswith("task.")}
+    if data is not None or (record.data.substituted and source != SOURCE):
+        settings["data"] = str(data or source)
+    elif source != SOURCE:
+        settings["data_dir"] = str(Path(source).parent)
+    try:
+        config = with_settings(Config(task=record.task, method=record.method, device="cpu"), settings)
+        experiment = Experiment.open(config, scores.parent.parent)
+    except AilotError as error:
+        where = "--data FILE names its data where they lie now"
+        raise DataError(f"trial {scores.name} cannot be opened again: {error}; {where}") from error
+    if experiment.dataset.digest != record.data.digest:
+        raise DataError(f"{experiment.dataset.source} is not the file of trial {scores.name}: give that one with --data FILE")
+    return experiment, record.seed
 
 
 def record_policy(experiment: Experiment, seed: int, path: Path) -> Episode:

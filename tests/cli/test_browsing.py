@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ailot_ray.cli.browsing import Requests
+from ailot_ray.cli.dashboard import Requests
 from ailot_ray.report.page.sources import Sources
 
 from .conftest import Command, finished, require_one_line
@@ -53,7 +53,9 @@ def test_portraits_of_what_was_evaluated(work: Command, command: Command, store:
     moved = hopper.with_name("moved.hdf5")
     hopper.rename(moved)
     digest = next(iter(drawn.json["made"]))
-    require_one_line(command("portrait", "--store", store, "--trials", digest), f"trial {digest}", "--data FILE")
+    require_one_line(
+        command("portrait", "--store", store, "--trials", digest), f"trial hopper-medium-v2-{digest[:12]}", "--data FILE"
+    )
     again = command("portrait", "--store", store, "--trials", digest[:8], "--data", moved, "--json")
     assert again.status == 0 and again.json["made"] == {digest: drawn.json["made"][digest]}
 

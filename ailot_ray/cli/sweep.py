@@ -1,49 +1,38 @@
-"""The command line of a sweep: what every file in `experiments/` that asks about settings offers."""
+"""Verb sweep: one of the named questions of `SWEEPS`, or the values that --vary gives."""
 
-import contextlib
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from ailot_ray import cluster
-from ailot_ray.cli.comparing import compare_rewards
-from ailot_ray.cli.running import run_command
-from ailot_ray.cli.showing import show_results
-from ailot_ray.cluster.options import ClusterOptions
-from ailot_ray.cluster.plan import plan
+from ailot_ray.cli.acting import show_results
+from ailot_ray.cli.options import Work
+from ailot_ray.cli.sweeps import QUESTIONS, SMOKE
 from ailot_ray.cluster.sweep import Sweep
-from ailot_ray.config import Config, EvaluationConfig, ICVFConfig, IQLConfig, flatten
+from ailot_ray.config import flatten, parse_setting
 from ailot_ray.errors import ConfigError
-from ailot_ray.report.record import load_trials
-from ailot_ray.store import write_json
+from ailot_ray.lazy import Lazy
 from ailot_ray.tasks import get_task
 
-SMOKE = Config(
-    task="hopper-builtin",
-    icvf=ICVFConfig(steps=500),
-    iql=IQLConfig(steps=1000, snapshots=4),
-    evaluation=EvaluationConfig(episodes=3, curve_episodes=1),
-)
-"""Settings of `--smoke`: the built-in data, minutes on 2 cores. Enough to see a sweep run, too little to learn anything."""
+if TYPE_CHECKING:
+    import ailot_ray.cluster.plan as planning
+    from ailot_ray import cluster, store
+    from ailot_ray.cli import compare_rewards
+    from ailot_ray.report import record
+else:
+    cluster, store = Lazy("ailot_ray.cluster"), Lazy("ailot_ray.store")
+    compare_rewards, planning = Lazy("ailot_ray.cli.compare_rewards"), Lazy("ailot_ray.cluster.plan")
+    record = Lazy("ailot_ray.report.record")
 
 
-@dataclass(frozen=True)
-class Sweeping:
-    """Flags of a sweep. A setting that the sweep itself varies takes its values from the sweep or from --vary."""
+@dataclass(frozen=True, kw_only=True)
+class SweepVerb(Work):
+    """Ask one question of several configurations. A setting that the sweep varies takes its values from it, or from --vary."""
 
     sweep: tyro.conf.Suppress[Sweep]
-    smoke_grid: tyro.conf.Suppress[dict[str, Sequence[Any]]]
-    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
-    cluster: Annotated[ClusterOptions, tyro.conf.arg(name="")] = field(default_factory=ClusterOptions)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of every trial; a trial's score is their mean."""
-    store: Path = Path("store")
-    """Folder of artefacts, shared by all nodes. What is finished there is read back; what was killed goes on."""
+    smoke_grid: tyro.conf.Suppress[dict[str, Sequence[Any]]] = field(default_factory=dict)
     tasks: tuple[str, ...] = ()
     """Ask the question on each of these tasks, in place of the sweep's own; with --data-from, on stand-ins of them."""
     vary: tuple[str, ...] = ()
@@ -61,8 +50,6 @@ class Sweeping:
     """Compare the rewards of the trials without training a policy: how they rank trajectories, and what their signs say."""
     dry_run: bool = False
     """Print what would be done, what is done already, and how long the rest may take."""
-    json: bool = False
-    """End with one JSON object on the last line of standard output."""
 
     def wanted(self) -> Sweep:
         """The sweep under these flags. Raises ConfigError for an unknown task or setting, and for a flag without effect."""
@@ -91,25 +78,25 @@ class Sweeping:
     def execute(self) -> dict[str, Any]:
         wanted = self.wanted()
         if self.rewards_only and not self.dry_run:
-            return compare_rewards(wanted, self.store, self.cluster)
-        ahead = plan(wanted, self.store)
-        print(ahead.format(self.cluster.workers or (1 if self.cluster.address else os.cpu_count() or 1)), flush=True)
-        counts = {kind: {"distinct": len(steps), "to_do": len(ahead.missing(kind))} for kind, steps in ahead.steps.items()}
+            return compare_rewards.compare_rewards(wanted, self.store, self.cluster)
+        plan = planning.plan(wanted, self.store)
+        print(plan.format(self.cluster.workers or (1 if self.cluster.address else os.cpu_count() or 1)), flush=True)
+        counts = {kind: {"distinct": len(steps), "to_do": len(plan.missing(kind))} for kind, steps in plan.steps.items()}
         if self.dry_run:
-            return {"plan": counts, "seconds": ahead.seconds}
+            return {"plan": counts, "seconds": plan.seconds}
         result = cluster.run_sweep(wanted, self.store, self.cluster, self.wandb)
-        trials = [trial for trial in load_trials(self.store) if trial.digest in result.scores]
+        trials = [trial for trial in record.load_trials(self.store) if trial.digest in result.scores]
         folder = self.store / "sweeps" / wanted.name
         print()
         shown = show_results(trials, folder) if trials else {}
         failures = [asdict(failure) | {"log": str(failure.log)} for failure in result.failures]
         for failure in failures:
             settings = " ".join(f"{path}={value}" for path, value in failure["settings"].items())
-            print(f"  FAILED {settings}: {' '.join(failure['reason'].split())}\n         log: {failure['log']}")
+            print(f"  FAILED {settings}: {failure['reason']}\n         log: {failure['log']}")
         for stopped in result.stopped:
             print("  stopped early " + " ".join(f"{path}={value}" for path, value in stopped.items()))
         summary = {"plan": counts, "failures": failures, "stopped": [dict(stopped) for stopped in result.stopped]} | shown
-        write_json(folder / "sweep.json", summary)
+        store.write_json(folder / "sweep.json", summary)
         if failures:
             raise ConfigError(
                 f"{len(failures)} of {len(result.settings)} trials failed: see the lines above; the others are kept"
@@ -122,21 +109,21 @@ def _values(text: str) -> tuple[str, list[Any]]:
     path, sign, values = text.partition("=")
     if not sign or not values:
         raise ConfigError(f"--vary {text} is not a setting with values, such as reward.tau=0.5,5")
-    return path.replace("-", "_"), [_value(value) for value in values.split(",")]
+    path = path.replace("-", "_")
+    return path, [parse_setting(path, value) for value in values.split(",")]
 
 
-def _value(text: str) -> Any:
-    words = {"none": None, "true": True, "false": False}
-    if text.lower() in words:
-        return words[text.lower()]
-    for number in (int, float):
-        with contextlib.suppress(ValueError):
-            return number(text)
-    return text
-
-
-def sweep_main(sweep: Sweep, smoke: dict[str, Sequence[Any]] | None = None, arguments: Sequence[str] | None = None) -> int:
-    """Run `sweep` as a program; `smoke` is the smaller grid of `--smoke`. Returns the exit status."""
-    default = Sweeping(sweep, smoke or {}, sweep.base, seeds=sweep.seeds, scheduler=sweep.scheduler, samples=sweep.samples)
-    program = f"python {sys.argv[0]}"
-    return run_command(Sweeping, program, f"Sweep {sweep.name}.", sys.argv[1:] if arguments is None else arguments, default)
+def of_name(name: str) -> SweepVerb:
+    """The flags of a named sweep at their defaults; of an empty one where no sweep has that name."""
+    if name not in QUESTIONS:
+        return SweepVerb(sweep=Sweep(name))
+    question = QUESTIONS[name]
+    sweep = question.sweep
+    return SweepVerb(
+        sweep=sweep,
+        smoke_grid=dict(question.smoke),
+        config=sweep.base,
+        seeds=sweep.seeds,
+        scheduler=sweep.scheduler,
+        samples=sweep.samples,
+    )

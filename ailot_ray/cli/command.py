@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from ailot_ray.errors import AilotError
+from ailot_ray.errors import AilotError, one_line
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -29,6 +29,8 @@ def parse(verbs: Any, program: str, about: str, arguments: Sequence[str], defaul
     def cli() -> Any:
         return tyro.cli(verbs, prog=program, description=about, args=arguments, **given)
 
+    if {"--help", "-h"} & {*arguments}:
+        return cli()
     captured = io.StringIO()
     try:
         with contextlib.redirect_stdout(captured), contextlib.redirect_stderr(captured):
@@ -42,7 +44,8 @@ def parse(verbs: Any, program: str, about: str, arguments: Sequence[str], defaul
 def _one_line(report: str, program: str) -> str:
     """tyro's report (a title, the message, hints, with rules between) as one line."""
     sections = [" ".join(section.split()) for section in re.split(r"\n\s*-{10,}\s*\n", report)]
-    message = sections[1].rstrip(".") if len(sections) > 1 else " ".join(sections)
+    message = sections[1] if len(sections) > 1 else " ".join(sections)
+    message = re.sub(r"\s*Got errors:.*", "", message).rstrip(".")
     near = re.search(r"Perhaps you meant:?\s+(--[\w.-]+)", " ".join(sections))
     choices = next((f"{section}; " for section in sections if section.startswith("Available subcommands")), "")
     hint = f"did you mean {near.group(1)}? " if near else choices
@@ -59,9 +62,9 @@ def run_command(verbs: Any, program: str, about: str, arguments: Sequence[str], 
             print(json.dumps(result, sort_keys=True))
         sys.stdout.flush()
     except AilotError as error:
-        print(f"ailot_ray: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"ailot_ray: {one_line(error)}", file=sys.stderr)
         return USAGE if isinstance(error, UsageError) else FAILURE
-    except BrokenPipeError:  # the reader of a pipe has left: nobody is there to be told
+    except BrokenPipeError:  # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     except OSError as error:

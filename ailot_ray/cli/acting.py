@@ -1,0 +1,98 @@
+"""What the verbs that make artefacts share: doing it, printing the folders, tables, plots, maps and videos."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ailot_ray.cli.options import Work
+from ailot_ray.cluster.options import Stage
+from ailot_ray.config import Config
+from ailot_ray.errors import ConfigError
+from ailot_ray.files import replacing
+from ailot_ray.lazy import Lazy
+from ailot_ray.mazes import MAZES
+from ailot_ray.tasks import get_task
+
+if TYPE_CHECKING:
+    from ailot_ray import envs, pipeline
+    from ailot_ray.cli import jobs
+    from ailot_ray.report import grouping, maps, plots, results, tables
+    from ailot_ray.report.layout import Style
+    from ailot_ray.report.page import runs
+    from ailot_ray.report.record import Trial
+    from ailot_ray.store import Artefact
+else:
+    jobs = Lazy("ailot_ray.cli.jobs")
+    envs = Lazy("ailot_ray.envs")
+    pipeline = Lazy("ailot_ray.pipeline")
+    grouping = Lazy("ailot_ray.report.grouping")
+    maps = Lazy("ailot_ray.report.maps")
+    plots = Lazy("ailot_ray.report.plots")
+    results = Lazy("ailot_ray.report.results")
+    tables = Lazy("ailot_ray.report.tables")
+    runs = Lazy("ailot_ray.report.page.runs")
+
+
+def perform(work: Work, stage: Stage, methods: tuple[str, ...] = ()) -> "list[Artefact]":
+    """Do a stage for every method and seed; what cannot work is told before anything starts."""
+    chosen = methods or (work.config.method,)
+    get_task(work.config.task_name)  # before the store makes its folder
+    for method in chosen:
+        experiment = pipeline.Experiment.open(replace(work.config, method=method), work.store)
+        if stage == "evaluate":
+            envs.make_env(experiment.task, simulator=experiment.config.evaluation.simulator).close()
+    return jobs.perform_all(stage, work.config, chosen, work.seeds, work.store, work.cluster)
+
+
+def show_folders(work: Work, artefacts: "list[Artefact]") -> dict[str, Any]:
+    """Print where each seed's artefact lies."""
+    for seed, artefact in zip(work.seeds, artefacts, strict=True):
+        print(f"seed {seed}: {artefact.folder}")
+    return {"artefacts": {str(seed): str(made.folder) for seed, made in zip(work.seeds, artefacts, strict=True)}}
+
+
+def show_results(trials: "Sequence[Trial]", folder: Path, style: "Style" = "text") -> dict[str, Any]:
+    """Print the results table of `trials`, and write results.parquet and the plots into `folder`."""
+    rows = grouping.group(trials)
+    print(tables.format_table(rows, style))
+    if not rows:
+        return {"rows": []}
+    parquet = results.write_results(trials, folder)
+    curves, scores = folder / "learning_curves.png", folder / "scores.png"
+    plots.plot_learning_curves(trials, curves)
+    plots.plot_scores(trials, scores)
+    if style == "text":
+        print(f"\n{parquet}, one row a trial\n{curves}\n{scores}")
+    return {"rows": tables.as_json(rows), "results": str(parquet), "plots": [str(curves), str(scores)]}
+
+
+def require_mp4(video: Path | None, config: Config) -> None:
+    if video is not None and video.suffix != ".mp4":
+        raise ConfigError(f"--video {video} must name a file that ends in .mp4")
+    if video is not None and config.evaluation.simulator != "gymnasium":
+        raise ConfigError(
+            f"--video is drawn by the default simulator only: leave it out with --simulator {config.evaluation.simulator}"
+        )
+
+
+def draw_rewards(experiment: "pipeline.Experiment", seed: int, path: Path) -> None:
+    """Draw the relabelled rewards of one seed over the task's maze."""
+    dataset, rewards = experiment.dataset, pipeline.load_rewards(pipeline.relabel(experiment, [seed])[0])
+    experts = [expert.observations[:, :2] for expert in experiment.experts]
+    title = (
+        f"{experiment.task.name}  {Path(dataset.source).name} ({dataset.digest[:8]})  {experiment.config.method}, seed {seed}"
+    )
+    maze = MAZES[experiment.task.environment]
+    maps.plot_rewards_on_maze(maze, dataset.observations[:, :2], rewards, dataset.offsets, experts, path, title)
+    print(f"map of the rewards, seed {seed}: {path}")
+
+
+def show_policy(work: Work, method: str, seed: int, path: Path) -> None:
+    """Write a video of a trained policy's first episode, and keep it where the results page looks for it."""
+    experiment = pipeline.Experiment.open(replace(work.config, method=method), work.store)
+    episode = pipeline.record_policy(experiment, seed, path)
+    with replacing(runs.video_path(work.store, pipeline.evaluate(experiment, [seed])[0].folder)) as temporary:
+        shutil.copyfile(path, temporary)
+    print(f"video of {method}, seed {seed}: {path} ({episode.length} steps, return {episode.undiscounted_return:.0f})")

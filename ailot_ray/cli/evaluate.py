@@ -1,0 +1,39 @@
+"""Verb evaluate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ailot_ray.cli.acting import perform, require_mp4, show_folders, show_policy
+from ailot_ray.cli.options import Work
+from ailot_ray.lazy import Lazy
+
+if TYPE_CHECKING:
+    from ailot_ray.report import record
+else:
+    record = Lazy("ailot_ray.report.record")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Work):
+    """Roll the policies out in the simulator and print their scores."""
+
+    video: Path | None = None
+    """Also write an mp4 of the first seed's policy here."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_mp4(self.video, self.config)
+
+    def execute(self) -> dict[str, Any]:
+        result = show_folders(self, perform(self, "evaluate"))
+        digests = {artefact: seed for seed, artefact in zip(self.seeds, result["artefacts"].values(), strict=True)}
+        scores = {}
+        for trial in record.load_trials(self.store):
+            seed = digests.get(str(trial.folder))
+            if seed is not None:
+                scores[str(seed)] = trial.score
+                print(f"seed {seed}: normalised score {trial.score:.1f}")
+        if self.video:
+            show_policy(self, self.config.method, self.seeds[0], self.video)
+        return result | {"scores": scores, "video": str(self.video) if self.video else None}

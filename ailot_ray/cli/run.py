@@ -1,0 +1,47 @@
+"""Verb run."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ailot_ray.cli.acting import perform, require_mp4, show_policy, show_results
+from ailot_ray.cli.options import Work
+from ailot_ray.errors import SimulatorError
+from ailot_ray.lazy import Lazy
+from ailot_ray.methods import METHODS, get_method
+
+if TYPE_CHECKING:
+    from ailot_ray.report import record
+else:
+    record = Lazy("ailot_ray.report.record")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Work):
+    """All of it, for one method or several; ends in the table of results and a plot."""
+
+    methods: tuple[str, ...] = ()
+    """Methods to compare in place of --method: any of ailot, otr, seabo, bc, iql."""
+    video: Path | None = None
+    """Also write an mp4 of the first seed of AILOT (or of the first method there is), where the machine can draw."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_mp4(self.video, self.config)
+
+    def execute(self) -> dict[str, Any]:
+        methods = tuple(dict.fromkeys(self.methods)) or (self.config.method,)
+        perform(self, "evaluate", methods)
+        result = show_results(record.load_trials(self.store), self.store)
+        if self.video:
+            method = max(
+                methods, key=lambda name: (get_method(name).aligned, [*METHODS].index(name))
+            )  # AILOT before any baseline
+            try:
+                show_policy(self, method, self.seeds[0], self.video)
+                result["video"] = str(self.video)
+            except SimulatorError as error:  # a machine that cannot draw still has its table
+                print(f"ailot_ray: no video: {error}", file=sys.stderr)
+                result["video"] = None
+        return result
