@@ -39,7 +39,7 @@ from transport_peers import (
 
 from ailot_ray.config import TransportConfig
 from ailot_ray.memory import keep_freed_memory
-from ailot_ray.method.fused import solve_fused
+from ailot_ray.method.fast.sinkhorn_cpu import solve_fused
 from ailot_ray.method.networks import StackedMLP, initialise
 from ailot_ray.method.sinkhorn import sinkhorn
 from ailot_ray.method.transport import align, look_ahead_cost, prepare

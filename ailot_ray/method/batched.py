@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ailot_ray.config import Metric, TransportConfig
-from ailot_ray.method.sinkhorn import Couplings, sinkhorn
+from ailot_ray.method.sinkhorn import Dense, sinkhorn
 from ailot_ray.method.transport import Alignment, squared_distances
 
 COPIES = 12
@@ -63,9 +63,7 @@ def _solve(agents: Sequence[Tensor], expert: Tensor, config: TransportConfig) ->
     found = []
     for i, (first, error, converged, iterations) in enumerate(facts):
         n, cut = len(agents[i]), first if config.start == "cut" else 0
-        own = Couplings(
-            solved.plan[i : i + 1, :n, cut:], solved.error[i : i + 1], solved.converged[i : i + 1], solved.iterations[i : i + 1]
-        )
+        own = Dense(solved.plan[i, :n, cut:], error, iterations)
         found.append(Alignment(per_step[i, :n], first, error, converged, iterations, own))
     return found
 

@@ -27,6 +27,21 @@ class Batch:
         """(M, B, o)"""
         return self.successor_and_state[:, self.before_goal.shape[1] :]
 
+    @property
+    def successor(self) -> Tensor:
+        """(M, B, o)"""
+        return self.successor_and_state[:, : self.before_goal.shape[1]]
+
+    @property
+    def outcome(self) -> Tensor:
+        """(M, B, o)"""
+        return self.outcome_and_goal[:, : self.before_goal.shape[1]]
+
+    @property
+    def goal(self) -> Tensor:
+        """(M, B, o)"""
+        return self.outcome_and_goal[:, self.before_goal.shape[1] :]
+
 
 @dataclass(frozen=True)
 class Draws:

@@ -1,4 +1,4 @@
-"""Policy learning: implicit Q-learning (METHOD section 4; Kostrikov, Nair, Levine 2022) and behaviour cloning.
+"""Policy learning: implicit Q-learning (docs/method.md §4; Kostrikov, Nair, Levine 2022) and behaviour cloning.
 
 Members may differ in their seed and in their reward, so that a whole grid of one dataset can train side by side.
 """
@@ -7,7 +7,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,18 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ailot_ray.config import IQLConfig
-from ailot_ray.method.learner import (
-    Adam,
-    cosine_decay,
-    into_one_buffer,
-    load_members,
-    pack_state,
-    seeded,
-    take_member,
-    unpack_state,
-)
+from ailot_ray.method.acceleration import Update, written_out
+from ailot_ray.method.learner import Adam, cosine_decay, follow, load_members, pack_state, seeded, take_member, unpack_state
 from ailot_ray.method.networks import StackedMLP, initialise
-from ailot_ray.method.passes import MLPPass, gradient_of
 
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 Network = TypeVar("Network", bound=nn.Module)
@@ -73,42 +64,34 @@ def log_likelihood(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return likelihood
 
 
-class ActorPass:
-    """Descent on −E[w · log π(a|s)] for one buffer of observations (M, 1, B, o) and of actions (M, B, a)."""
+def value_loss(u: Tensor, expectile: float) -> Tensor:
+    """L_V = E |expectile − 1{u < 0}| · u² over the batch, (M,), for u = min_i Q̄_i(s, a) − V(s), (M, B).
 
-    def __init__(self, actor: Actor, observations: Tensor, actions: Tensor) -> None:
-        self.mlp, self.actions = MLPPass(actor.mean, observations), actions
-        self.parameter, self.log_std_gradient = actor.log_std.detach(), gradient_of(actor.log_std)
+    At 0.5 V is the mean over the data's actions, near 1 the best of them (Kostrikov et al. 2022, eq. 5).
+    """
+    return (torch.where(u < 0, 1.0 - expectile, expectile) * u.square()).mean(-1)
 
-    def forward(self, dropout_masks: Sequence[Tensor] = ()) -> None:
-        self.mean = torch.tanh(self.mlp.forward(dropout_masks)[:, 0])
-        self.log_std = self.parameter.clamp(LOG_STD_MIN, LOG_STD_MAX)
 
-    def backward(self, weights: Tensor | None = None) -> None:
-        """Gradients for the weights w (M, B), or 1. With μ = tanh(f), σ = exp(log_std) and z = (a − μ)/σ,
+def advantage_weights(advantage: Tensor, temperature: float, max_weight: float) -> Tensor:
+    """min(exp(temperature · advantage), max_weight), elementwise."""
+    return (advantage * temperature).exp().clamp(max=max_weight)
 
-        ∂L/∂f = −w·z/σ·(1 − μ²)/B,      ∂L/∂log_std = −Σ w·(z² − 1)/B within the clip, 0 beyond it.
-        """
-        precision = torch.exp(-self.log_std)
-        z = (self.actions - self.mean).mul_(precision)
-        share = -1.0 / z.shape[-2]
-        weighted = z * share if weights is None else z * (share * weights[..., None])
-        inside = self.parameter == self.log_std
-        mean_weight = 1.0 if weights is None else weights.mean(-1)[:, None, None]
-        torch.mul(torch.sum(weighted * z, -2, keepdim=True).add_(mean_weight), inside, out=self.log_std_gradient)
-        slope = torch.addcmul(precision, precision, self.mean.square(), value=-1.0)  # (1 − μ²)/σ
-        torch.mul(weighted, slope, out=self.mlp.y_gradient[:, 0])
-        self.mlp.backward()
 
-    def log_likelihood(self) -> Tensor:
-        """log π(a|s) as of the last `forward`, (M, B)."""
-        return log_likelihood(self.actions, self.mean, self.log_std)
+def actor_loss(weights: Tensor, log_likelihood: Tensor) -> Tensor:
+    """L_π = −E w · log π(a|s) over the batch, (M,), both (M, B): advantage-weighted regression (eq. 7)."""
+    return -(weights * log_likelihood).mean(-1)
+
+
+def critic_loss(target: Tensor, q: Tensor) -> Tensor:
+    """L_Q = E Σ_i (r + γ·(1 − terminal)·V(s') − Q_i(s, a))², (M,), for targets (M, B) and q (M, 2, B) (eq. 6)."""
+    return (target[:, None] - q).square().mean(-1).sum(1)
 
 
 class PolicyLearner:
     """What IQL and behaviour cloning share: the data, the actor, its batches, its dropout and its decaying rate."""
 
-    def __init__(self, data: Transitions, seeds: Sequence[int], config: IQLConfig) -> None:
+    def __init__(self, data: Transitions, seeds: Sequence[int], config: IQLConfig, fast: bool = True) -> None:
+        """`fast` uses :mod:`ailot_ray.method.fast` where it has this learner's update; plain autograd otherwise."""
         assert config.dropout is not None
         self.config, self.members, self.step = config, len(seeds), 0
         self.device, self.dtype = data.observations.device, data.observations.dtype
@@ -121,9 +104,11 @@ class PolicyLearner:
         self.s, self.a, self.sa = batch[..., :o], batch[..., o : o + a], batch[..., : o + a]
         self.s_next, self.continues = batch[..., o + a : -1], batch[..., -1]
         self.actor = self.network(Actor(self.members, o, a, config.width), seeds, 11)
-        self.actor_optimiser = Adam(self.actor, config.learning_rate)
-        self.policy = ActorPass(self.actor, self.s[:, None], self.a)
+        self.actor_optimiser: Any = Adam(self.actor, config.learning_rate)
         self.generators = [seeded(seed, 12) for seed in seeds]
+        self.losses: dict[str, Tensor] = {}
+        """Metrics of the last update, (M,) each."""
+        self.written_out: Update | None = None
 
     def network(self, network: Network, seeds: Sequence[int], purpose: int) -> Network:
         """`network` with weights drawn, where and of which type the data is."""
@@ -148,123 +133,127 @@ class PolicyLearner:
         """Look the transitions `rows` (M, B) up: fills s, a, s' and continues."""
         torch.index_select(self.table, 0, rows.reshape(-1), out=self.flat_batch)
 
-    def decay(self) -> None:
-        """Set the actor's rate for the step at hand."""
-        self.actor_optimiser.rate = cosine_decay(self.config.learning_rate, self.step, self.config.steps)
+    def advance(self, steps: int) -> dict[str, Tensor]:
+        for rows in self.draw(steps):
+            self.actor_optimiser.rate = cosine_decay(self.config.learning_rate, self.step, self.config.steps)
+            masks = self.draw_masks()
+            if self.written_out:
+                self.written_out.update(rows, masks)
+            else:
+                self.update(rows, masks)
+            self.step += 1
+        return self.metrics()
+
+    def update(self, rows: Tensor, masks: Sequence[Tensor] = ()) -> None:
+        """One gradient step of every member on the transitions `rows` (M, B)."""
+        raise NotImplementedError
+
+    def metrics(self) -> dict[str, Tensor]:
+        """The losses of the last update and what explains them, (M,) each."""
+        return self.written_out.metrics() if self.written_out else self.losses
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {"actor": self.actor}
+
+    def optimisers(self) -> dict[str, Any]:
+        return {"actor": self.actor_optimiser}
+
+    def state(self) -> dict[str, Tensor]:
+        return pack_state(self.step, self.networks(), self.optimisers(), self.generators)
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.step = unpack_state(state, self.networks(), self.optimisers(), self.generators)
 
     def result(self, member: int) -> dict[str, Tensor]:
         return take_member(self.actor, member)
 
 
 class BehaviourCloning(PolicyLearner):
-    """Maximise log π(a|s) over the dataset: the lower reference."""
+    """Maximise E log π(a|s) over the dataset: the lower reference."""
 
-    @torch.no_grad()
-    def advance(self, steps: int) -> dict[str, Tensor]:
-        loss = torch.zeros(self.members)
-        for rows in self.draw(steps):
-            self.decay()
-            self.gather(rows)
-            self.policy.forward(self.draw_masks())
-            self.policy.backward()
-            loss = -self.policy.log_likelihood().mean(-1)
-            self.actor_optimiser.descend()
-            self.step += 1
-        return {"actor_loss": loss}
+    def __init__(self, data: Transitions, seeds: Sequence[int], config: IQLConfig, fast: bool = True) -> None:
+        super().__init__(data, seeds, config, fast)
+        self.written_out = written_out(self) if fast else None
 
-    def state(self) -> dict[str, Tensor]:
-        return pack_state(self.step, {"actor": self.actor}, {"actor": self.actor_optimiser}, self.generators)
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        self.step = unpack_state(state, {"actor": self.actor}, {"actor": self.actor_optimiser}, self.generators)
+    def update(self, rows: Tensor, masks: Sequence[Tensor] = ()) -> None:
+        self.gather(rows)
+        loss = actor_loss(torch.ones_like(self.continues), self.actor.log_likelihood(self.s, self.a, masks))
+        self.actor_optimiser.minimise(loss)
+        self.losses = {"actor_loss": loss.detach()}
 
 
 class IQL(PolicyLearner):
-    """The learner of METHOD section 4. One step, in the order of the authors' code:
+    """Implicit Q-learning (docs/method.md §4). One step, in the order of the authors' code:
 
     L_V = E |expectile − 1{u < 0}| · u²,          u = min_i Q̄_i(s, a) − V(s)
     L_π = −E min(exp(temperature · (min_i Q̄_i(s, a) − V(s))), max_weight) · log π(a|s)       with the new V
     L_Q = E Σ_i (r + γ·(1 − terminal)·V(s') − Q_i(s, a))²                                      with the new V
     Q̄ ← (1 − polyak)·Q̄ + polyak·Q
+
+    To try another loss, change it above, or override it here: the learner then trains by autograd, and says so.
+
+    >>> class Mean(IQL):
+    ...     value_loss = staticmethod(lambda u, expectile: u.square().mean(-1))
     """
 
-    def __init__(self, data: Transitions, seeds: Sequence[int], config: IQLConfig) -> None:
-        super().__init__(data, seeds, config)
+    value_loss = staticmethod(value_loss)
+    advantage_weights = staticmethod(advantage_weights)
+    actor_loss = staticmethod(actor_loss)
+    critic_loss = staticmethod(critic_loss)
+
+    def __init__(self, data: Transitions, seeds: Sequence[int], config: IQLConfig, fast: bool = True) -> None:
+        super().__init__(data, seeds, config, fast)
         o, a = self.sizes
         self.critic = self.network(StackedMLP(self.members, 2, (o + a, config.width, config.width, 1)), seeds, 13)
         self.value = self.network(StackedMLP(self.members, 1, (o, config.width, config.width, 1)), seeds, 14)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
-        self.target_parameters = into_one_buffer(self.target)
-        self.critic_optimiser = Adam(self.critic, config.learning_rate)
-        self.value_optimiser = Adam(self.value, config.learning_rate)
+        self.critic_optimiser: Any = Adam(self.critic, config.learning_rate)
+        self.value_optimiser: Any = Adam(self.value, config.learning_rate)
         self.rewards = data.rewards
         self.member_index = torch.arange(self.members, device=self.device)[:, None]
-        self.value_of_s = MLPPass(self.value, self.s[:, None])
-        self.value_of_next = MLPPass(self.value, self.s_next[:, None], learns=False)
-        self.critic_of_sa = MLPPass(self.critic, self.sa[:, None])
-        self.target_of_sa = MLPPass(self.target, self.sa[:, None], learns=False)
+        self.written_out = written_out(self) if fast else None
 
-    def advance(self, steps: int) -> dict[str, Tensor]:
-        for rows in self.draw(steps):
-            self.decay()
-            self.update(rows, self.draw_masks())
-            self.step += 1
-        return self.metrics()
-
-    @torch.no_grad()
     def update(self, rows: Tensor, masks: Sequence[Tensor] = ()) -> None:
-        """One gradient step of every member on the transitions `rows` (M, B)."""
         config = self.config
         assert config.expectile is not None and config.temperature is not None
         self.gather(rows)
+        s, a, s_next, sa = self.s, self.a, self.s_next, self.sa
         r = self.rewards[self.member_index, rows]
 
-        # V: ∂L_V/∂V = −2·|expectile − 1{u < 0}|·u/B
-        q = self.target_of_sa.forward()[..., 0].amin(1)
-        self.u = q - self.value_of_s.forward()[:, 0, :, 0]
-        slope = torch.where(self.u < 0, 1.0 - config.expectile, config.expectile).mul_(self.u)
-        torch.mul(slope, -2.0 / rows.shape[-1], out=self.value_of_s.y_gradient[:, 0, :, 0])
-        self.value_of_s.backward()
-        self.value_optimiser.descend()
+        # 1. V(s) towards an upper expectile of min_i Q̄_i(s, a)
+        with torch.no_grad():
+            q = self.target(sa[:, None])[..., 0].amin(1)
+        v_loss = self.value_loss(q - self.value(s[:, None])[:, 0, :, 0], config.expectile)
+        self.value_optimiser.minimise(v_loss)
 
-        # π, with the new V
-        self.v = self.value_of_s.forward()[:, 0, :, 0]
-        self.weights = (q - self.v).mul_(config.temperature).exp_().clamp_(max=config.max_weight)
-        self.policy.forward(masks)
-        self.policy.backward(self.weights)
-        self.actor_optimiser.descend()
+        # 2. π towards actions better than V, with the new V
+        with torch.no_grad():
+            v = self.value(s[:, None])[:, 0, :, 0]
+            weights = self.advantage_weights(q - v, config.temperature, config.max_weight)
+        pi_loss = self.actor_loss(weights, self.actor.log_likelihood(s, a, masks))
+        self.actor_optimiser.minimise(pi_loss)
 
-        # Q, with the new V: ∂L_Q/∂Q_i = −2·(r + γ·continues·V(s') − Q_i)/B
-        v_next = self.value_of_next.forward()[:, 0, :, 0]
-        target = torch.addcmul(r, self.continues, v_next, value=config.discount)
-        self.td_error = target[:, None] - self.critic_of_sa.forward()[..., 0]
-        torch.mul(self.td_error, -2.0 / rows.shape[-1], out=self.critic_of_sa.y_gradient[..., 0])
-        self.critic_of_sa.backward()
-        self.critic_optimiser.descend()
-        self.target_parameters.lerp_(self.critic_optimiser.parameters, config.polyak)
+        # 3. Q(s, a) towards r + γ·V(s'), with the new V
+        with torch.no_grad():
+            target = r + config.discount * self.continues * self.value(s_next[:, None])[:, 0, :, 0]
+        q_loss = self.critic_loss(target, self.critic(sa[:, None])[..., 0])
+        self.critic_optimiser.minimise(q_loss)
 
-    def metrics(self) -> dict[str, Tensor]:
-        """The losses of the last update and what explains them, (M,) each."""
-        assert self.config.expectile is not None
-        return {
-            "value_loss": expectile_loss(self.u, self.config.expectile).mean(-1),
-            "actor_loss": -(self.weights * self.policy.log_likelihood()).mean(-1),
-            "critic_loss": self.td_error.square().mean(-1).sum(1),
-            "value": self.v.mean(-1),
-            "effective_share": effective_share(self.weights),
+        # 4. Q̄ follows Q
+        follow(self.target, self.critic, config.polyak)
+        self.losses = {
+            "value_loss": v_loss.detach(),
+            "actor_loss": pi_loss.detach(),
+            "critic_loss": q_loss.detach(),
+            "value": v.mean(-1),
+            "effective_share": effective_share(weights),
         }
 
-    def _networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         return {"actor": self.actor, "critic": self.critic, "value": self.value, "target": self.target}
 
-    def _optimisers(self) -> dict[str, Adam]:
+    def optimisers(self) -> dict[str, Any]:
         return {"actor": self.actor_optimiser, "critic": self.critic_optimiser, "value": self.value_optimiser}
-
-    def state(self) -> dict[str, Tensor]:
-        return pack_state(self.step, self._networks(), self._optimisers(), self.generators)
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        self.step = unpack_state(state, self._networks(), self._optimisers(), self.generators)
 
 
 def effective_share(weights: Tensor) -> Tensor:
@@ -275,11 +264,6 @@ def effective_share(weights: Tensor) -> Tensor:
     # over the largest first: the square of a small weight may be no number above 0
     relative = weights / weights.amax(-1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
     return relative.sum(-1).square() / (weights.shape[-1] * relative.square().sum(-1).clamp(min=1.0))
-
-
-def expectile_loss(u: Tensor, expectile: float) -> Tensor:
-    """|expectile − 1{u < 0}| · u², elementwise."""
-    return torch.where(u < 0, 1.0 - expectile, expectile) * u.square()
 
 
 class DeterministicPolicy:

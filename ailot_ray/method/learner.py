@@ -6,8 +6,8 @@ same chunk lengths; :mod:`ailot_ray.pipeline.fit` sees to that.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -38,62 +38,39 @@ def seeded(seed: int, purpose: int) -> torch.Generator:
 
 
 class Adam:
-    """Adam (Kingma and Ba, 2015) on one network, with torch's fused kernel on CPU and CUDA.
+    """Adam (Kingma and Ba, 2015) on one network of stacked members, by autograd and torch's own optimiser.
 
-    The network's parameters, and their gradients, become views of one buffer, so that a step is one kernel; whatever keeps
-    parameters by reference must be made after the optimiser. Moments are exported under the parameters' names.
+    Moments are saved under the parameters' names.
     """
 
     def __init__(self, network: nn.Module, rate: float) -> None:
         self.network, self.rate = network, rate
-        self.parameters = into_one_buffer(network)
-        self.gradients, self.first, self.second = (torch.zeros_like(self.parameters) for _ in range(3))
-        self.step = torch.zeros((), device=self.parameters.device)
-        for parameter, gradient in zip(network.parameters(), self._views(self.gradients).values(), strict=True):
-            parameter.grad = gradient
+        self.adam = torch.optim.Adam(network.parameters(), lr=rate)
+        for parameter in network.parameters():
+            moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+            self.adam.state[parameter] = {"step": torch.zeros(()), **moments}
 
-    def descend(self) -> None:
-        """One step down ``parameter.grad``."""
-        self.step += 1
-        # what torch.optim.Adam(fused=True) calls, whose own work would be a twentieth of a training step
-        torch.ops.aten._fused_adam_(
-            [self.parameters],
-            [self.gradients],
-            [self.first],
-            [self.second],
-            [],
-            [self.step],
-            lr=self.rate,
-            beta1=0.9,
-            beta2=0.999,
-            weight_decay=0.0,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
-        )
-
-    def _views(self, buffer: Tensor) -> dict[str, Tensor]:
-        named = dict(self.network.named_parameters())
-        parts = torch.split(buffer, [parameter.numel() for parameter in named.values()])
-        return {name: part.view(named[name].shape) for name, part in zip(named, parts, strict=True)}
+    def minimise(self, loss: Tensor) -> None:
+        """One step down the gradient of `loss`, (M,): members never mix, so that of the sum is that of each."""
+        self.adam.zero_grad()
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        self.adam.param_groups[0]["lr"] = self.rate
+        self.adam.step()
 
     def state(self) -> dict[str, Tensor]:
-        moments = {"exp_avg": self.first, "exp_avg_sq": self.second}
-        named = {f"{name}:{key}": view for key, buffer in moments.items() for name, view in self._views(buffer).items()}
-        return {"step": self.step, **named}
+        named = dict(self.network.named_parameters())
+        moments = {
+            f"{name}:{key}": self.adam.state[parameter][key]
+            for key in ("exp_avg", "exp_avg_sq")
+            for name, parameter in named.items()
+        }
+        return {"step": self.adam.state[next(iter(named.values()))]["step"], **moments}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         for name, value in self.state().items():
             value.copy_(state[name])
-
-
-def into_one_buffer(network: nn.Module) -> Tensor:
-    """Make the parameters of a network views of one buffer, which is returned."""
-    parameters = list(network.parameters())
-    buffer = torch.cat([parameter.detach().flatten() for parameter in parameters])
-    for parameter, part in zip(parameters, torch.split(buffer, [parameter.numel() for parameter in parameters]), strict=True):
-        parameter.data = part.view(parameter.shape)
-    return buffer
+        for parameter in self.network.parameters():
+            self.adam.state[parameter]["step"].copy_(state["step"])
 
 
 def cosine_decay(rate: float, step: int, total: int) -> float:
@@ -102,7 +79,7 @@ def cosine_decay(rate: float, step: int, total: int) -> float:
 
 
 def pack_state(
-    step: int, networks: dict[str, nn.Module], optimisers: dict[str, Adam], generators: Sequence[torch.Generator]
+    step: int, networks: Mapping[str, nn.Module], optimisers: Mapping[str, Any], generators: Sequence[torch.Generator]
 ) -> dict[str, Tensor]:
     """Collect a learner's parts into one flat dictionary of tensors."""
     state = {"step": torch.tensor(step)}
@@ -117,8 +94,8 @@ def pack_state(
 
 def unpack_state(
     state: dict[str, Tensor],
-    networks: dict[str, nn.Module],
-    optimisers: dict[str, Adam],
+    networks: Mapping[str, nn.Module],
+    optimisers: Mapping[str, Any],
     generators: Sequence[torch.Generator],
 ) -> int:
     """Put the parts of `pack_state` back where they belong; returns the step."""
@@ -143,3 +120,10 @@ def take_member(network: nn.Module, member: int) -> dict[str, Tensor]:
 def load_members(network: nn.Module, members: Sequence[dict[str, Tensor]]) -> None:
     """Fill a stacked network with members saved by `take_member`."""
     network.load_state_dict({name: torch.stack([member[name] for member in members]) for name in members[0]})
+
+
+@torch.no_grad()
+def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
+    """Polyak averaging, target ← (1 − rate)·target + rate·online."""
+    for slow, quick in zip(target.parameters(), online.parameters(), strict=True):
+        slow.lerp_(quick, rate)

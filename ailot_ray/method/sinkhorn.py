@@ -8,8 +8,11 @@ overflow all the same, the problem is solved again in the log domain in double p
 """
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ailot_ray.method.relaxation import LOOK_EVERY, OMEGA_MAX, first_omegas, relax_all
@@ -29,6 +32,48 @@ class Couplings:
     error: Tensor
     converged: Tensor
     iterations: Tensor
+
+    def single(self, index: int) -> "Coupling":
+        """One of the solutions."""
+        return Dense(self.plan[index], float(self.error[index]), int(self.iterations[index]))
+
+
+class Coupling(Protocol):
+    """The solution of one problem, P (n, m), however it is held."""
+
+    @property
+    def error(self) -> float: ...
+    @property
+    def iterations(self) -> int: ...
+    def plan(self) -> Tensor:
+        """P, (n, m)."""
+
+    def row_costs(self, cost: Tensor, first: int = 0) -> NDArray[np.float64]:
+        """Σ_{j ≥ first} P_ij·C_ij of each row, (n,)."""
+
+    def matches(self) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
+        """Of each row the mean column, Σ_j j·P_ij / Σ_j P_ij, and the column of most mass, (n,) each; and m."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A coupling held as its matrix."""
+
+    matrix: Tensor
+    error: float
+    iterations: int
+
+    def plan(self) -> Tensor:
+        return self.matrix
+
+    def row_costs(self, cost: Tensor, first: int = 0) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = (self.matrix.to(cost.device).double() * cost.double())[:, first:].sum(1).cpu().numpy()
+        return found
+
+    def matches(self) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
+        plan = self.matrix.double().cpu()
+        mean = (plan @ torch.arange(plan.shape[1], dtype=torch.float64) / plan.sum(1)).numpy()
+        return mean, plan.argmax(1).numpy(), plan.shape[1]
 
 
 def sinkhorn(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, tolerance: float, max_iterations: int) -> Couplings:

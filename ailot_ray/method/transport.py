@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ailot_ray.config import Metric, TransportConfig
-from ailot_ray.method import kernel_passes as passes
+from ailot_ray.method.acceleration import fast
 from ailot_ray.method.diagnostics import Coherence, temporal_coherence
-from ailot_ray.method.fused import Scaled, solve_fused
-from ailot_ray.method.sinkhorn import SINGLE_PRECISION, Couplings, sinkhorn
+from ailot_ray.method.sinkhorn import SINGLE_PRECISION, Coupling, Couplings, sinkhorn
 
 
 @dataclass(frozen=True)
@@ -35,22 +34,16 @@ class Alignment:
     """L1 error of the marginals."""
     converged: bool
     iterations: int
-    solution: Couplings | Scaled
+    solution: Coupling
 
     @property
     def plan(self) -> Tensor:
         """P, (Ta, Te') with Te' = Te − first where the expert is cut. Made when asked for: the costs do not need it."""
-        return self.solution.plan() if isinstance(self.solution, Scaled) else self.solution.plan[0]
+        return self.solution.plan()
 
     def coherence(self) -> Coherence:
         """How well the coupling keeps the order of time."""
-        if isinstance(self.solution, Scaled):
-            mean, best = self.solution.matches()
-        else:
-            plan = self.solution.plan[0].double().cpu()
-            mean = (plan @ torch.arange(plan.shape[1], dtype=torch.float64) / plan.sum(1)).numpy()
-            best = plan.argmax(1).numpy()
-        columns = (self.solution.kernel if isinstance(self.solution, Scaled) else self.solution.plan).shape[-1]
+        mean, best, columns = self.solution.matches()
         return temporal_coherence(mean, best, columns)
 
 
@@ -76,10 +69,10 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 def look_ahead_cost(x: Tensor, y: Tensor, k: int, metric: Metric = "sqeuclidean") -> Tensor:
-    """C of METHOD section 2 for one pair of prepared features x (Ta, d), y (Te, d): for k > 0 the same distances again, shifted
-    and clamped."""
-    if x.device.type == "cpu" and x.dtype == y.dtype == torch.float32 and metric != "euclidean":
-        return _fused_cost(x, y, k)
+    """C, (Ta, Te), of one pair of prepared features x (Ta, d) and y (Te, d).
+
+    For k > 0 the same distances are added again, k steps on, clamped to the last step (docs/method.md §2).
+    """
     distances = squared_distances(x, y)
     if metric == "euclidean":
         distances = distances.sqrt_()
@@ -93,20 +86,12 @@ def look_ahead_cost(x: Tensor, y: Tensor, k: int, metric: Metric = "sqeuclidean"
     return cost
 
 
-def _fused_cost(x: Tensor, y: Tensor, k: int) -> Tensor:
-    """The same in one pass after the matrix product."""
-    centre = y.mean(0)
-    x, y = x - centre, y - centre
-    gram = x @ y.T
-    cost = torch.empty_like(gram)
-    passes.look_ahead(gram.numpy(), *(torch.linalg.vecdot(z, z).numpy() for z in (x, y)), k, cost.numpy())
-    return cost
-
-
 def align(agent: Tensor, expert: Tensor, config: TransportConfig) -> Alignment:
     """Solve one pair of prepared feature sequences (Ta, d) and (Te, d). `config` must be resolved."""
     assert config.k is not None
-    return solve(look_ahead_cost(agent, expert, config.k, config.metric or "sqeuclidean"), config)
+    door, metric = fast(), config.metric or "sqeuclidean"
+    quick = door.look_ahead_cost(agent, expert, config.k, metric) if door else None
+    return solve(look_ahead_cost(agent, expert, config.k, metric) if quick is None else quick, config)
 
 
 def solve(cost: Tensor, config: TransportConfig) -> Alignment:
@@ -115,22 +100,29 @@ def solve(cost: Tensor, config: TransportConfig) -> Alignment:
     if config.start == "cut":
         cost = cost[:, first:]
     counted = first if config.start == "mask" else 0
-    if config.solver in (None, "sinkhorn") and cost.device.type == "cpu" and cost.dtype == torch.float32:
-        scaled = _fused(cost, config)
-        if scaled is not None:
-            paid = len(cost) * scaled.paid(cost, counted)
-            return Alignment(paid, first, scaled.error, scaled.error <= config.tolerance, scaled.iterations, scaled)
-    couplings = (_by_pot if config.solver in ("pot", "exact") else _sinkhorn)(cost, config)
-    plan = couplings.plan[0].to(cost.device)
-    per_step = len(cost) * (plan.double() * cost.double())[:, counted:].sum(1)
-    return Alignment(
-        cost=per_step.cpu().numpy(),
-        first=first,
-        error=float(couplings.error[0]),
-        converged=bool(couplings.converged[0]),
-        iterations=int(couplings.iterations[0]),
-        solution=couplings,
-    )
+    solution = _solution(cost, config)
+    per_step = len(cost) * solution.row_costs(cost, counted)
+    return Alignment(per_step, first, solution.error, solution.error <= config.tolerance, solution.iterations, solution)
+
+
+def _solution(cost: Tensor, config: TransportConfig) -> Coupling:
+    """The coupling of one problem, by the configured solver."""
+    epsilon = absolute_epsilon(cost, config)
+    if config.solver in ("pot", "exact"):
+        pot = importlib.import_module("ailot_ray.method.pot")  # heavy, and hardly ever asked for
+        exact: Couplings = (
+            pot.exact(cost, config.tolerance)
+            if config.solver == "exact"
+            else pot.entropic(cost, epsilon, config.tolerance, config.max_iterations)
+        )
+        return exact.single(0)
+    door = fast()
+    quick: Coupling | None = door.sinkhorn(cost, epsilon, config.tolerance, config.max_iterations) if door else None
+    if quick and (quick.error <= config.tolerance or config.tolerance >= SINGLE_PRECISION):
+        return quick
+    n, m = cost.shape
+    a, b = cost.new_full((1, n), 1.0 / n), cost.new_full((1, m), 1.0 / m)
+    return sinkhorn(cost[None], a, b, cost.new_tensor([epsilon]), config.tolerance, config.max_iterations).single(0)
 
 
 def absolute_epsilon(cost: Tensor, config: TransportConfig) -> float:
@@ -140,30 +132,3 @@ def absolute_epsilon(cost: Tensor, config: TransportConfig) -> float:
         return config.epsilon
     mean = float(cost.sum(1).mean(dtype=torch.float64)) / cost.shape[1]
     return config.epsilon * mean if mean > 0 else config.epsilon  # all costs zero: any ε gives the product coupling
-
-
-def _fused(cost: Tensor, config: TransportConfig) -> Scaled | None:
-    """The fused solver's solution, None where single precision does not do and `sinkhorn` must take over."""
-    n, m = cost.shape
-    a, b = cost.new_full((n,), 1.0 / n), cost.new_full((m,), 1.0 / m)
-    solved = solve_fused(cost, a, b, absolute_epsilon(cost, config), config.tolerance, config.max_iterations)
-    if solved and solved.error > config.tolerance and config.tolerance < SINGLE_PRECISION:
-        return None
-    return solved
-
-
-def _sinkhorn(cost: Tensor, config: TransportConfig) -> Couplings:
-    n, m = cost.shape
-    a, b = cost.new_full((1, n), 1.0 / n), cost.new_full((1, m), 1.0 / m)
-    epsilon = cost.new_tensor([absolute_epsilon(cost, config)])
-    return sinkhorn(cost[None], a, b, epsilon, config.tolerance, config.max_iterations)
-
-
-def _by_pot(cost: Tensor, config: TransportConfig) -> Couplings:
-    pot = importlib.import_module("ailot_ray.method.pot")  # heavy, and hardly ever asked for
-    found: Couplings = (
-        pot.exact(cost, config.tolerance)
-        if config.solver == "exact"
-        else pot.entropic(cost, absolute_epsilon(cost, config), config.tolerance, config.max_iterations)
-    )
-    return found

@@ -1,5 +1,7 @@
 """Parameters of stacked networks taken apart, for oracles that are written without stacking."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -34,3 +36,8 @@ def assert_same_gradients(network: nn.Module, parts: list[Parameters], member: i
             assert parameter.grad is not None and expected is not None
             found = parameter.grad[member] if name == "log_std" else parameter.grad[member, part]
             torch.testing.assert_close(found, expected, rtol=rtol, atol=atol, msg=f"gradients of {name} differ")
+
+
+def take_step(learner: Any, *arguments: Any) -> None:
+    """One update of a learner, by the path that it has taken."""
+    (learner.written_out or learner).update(*arguments)

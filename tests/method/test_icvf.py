@@ -10,7 +10,7 @@ from torch.nn import functional
 from ailot_ray.config import ICVFConfig
 from ailot_ray.method.goals import GoalSampler
 from ailot_ray.method.icvf import ICVF, IntentEncoder
-from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise
+from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise, take_step
 from method.resuming import assert_goes_on_to_the_same_bytes
 
 CONFIG = ICVFConfig(batch_size=6, width=5, steps=100)
@@ -75,12 +75,12 @@ def random_batch(members: int, size: int, seed: int = 0) -> Samples:
     )
 
 
-def learner_before(batch: Samples, config: ICVFConfig, value_seed: int = 1) -> ICVF:
+def learner_before(batch: Samples, config: ICVFConfig, value_seed: int = 1, fast: bool = True) -> ICVF:
     """A learner in double precision with random weights everywhere, about to learn from `batch`."""
     members, size, width = batch.state.shape
     states = batch.state.reshape(-1, width)
     offsets, usable = torch.tensor([0, len(states)]), torch.ones(len(states), dtype=torch.bool)
-    icvf = ICVF(GoalSampler(states, states, offsets, usable), list(range(members)), replace(config, batch_size=size))
+    icvf = ICVF(GoalSampler(states, states, offsets, usable), list(range(members)), replace(config, batch_size=size), fast)
     randomise(icvf.value, value_seed)
     randomise(icvf.target, 2)
     icvf.batch.successor_and_state.copy_(torch.cat([batch.successor, batch.state], 1))
@@ -90,14 +90,16 @@ def learner_before(batch: Samples, config: ICVFConfig, value_seed: int = 1) -> I
     return icvf
 
 
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("layer_norm", [True, False])
-def test_loss_and_gradients_are_the_papers(layer_norm: bool) -> None:
+def test_loss_and_gradients_are_the_papers(layer_norm: bool, fast: bool) -> None:
     config = replace(CONFIG, layer_norm=layer_norm, expectile=0.8, discount=0.9)
     batch = random_batch(2, 8)
     assert batch.at_outcome.any() and batch.at_goal.any() and not batch.at_goal.all()
-    icvf = learner_before(batch, config)
+    icvf = learner_before(batch, config, fast=fast)
+    assert (icvf.written_out is not None) is fast
     parts = [([part_of(net, m, e) for e in range(2)]) for m in range(2) for net in (icvf.value, icvf.target)]
-    icvf.update()
+    take_step(icvf)
     metrics = icvf.metrics()
     for m in range(2):
         online, bars = parts[2 * m : 2 * m + 2]
@@ -118,7 +120,7 @@ def test_both_signs_of_the_advantage_occur_above() -> None:
     """The oracle above is worth something only if the expectile weighs its samples differently."""
     for expectile in (0.0, 1.0):
         icvf = learner_before(random_batch(2, 8), replace(CONFIG, expectile=expectile), value_seed=2)
-        icvf.update()
+        take_step(icvf)
         assert icvf.metrics()["loss"].gt(0).all()
 
 
@@ -139,7 +141,7 @@ def test_one_update_is_adams_and_the_target_follows() -> None:
     before = [p.detach().clone() for p in icvf.value.parameters()]
     bars = [p.detach().clone() for p in icvf.target.parameters()]
     sampler.gather(sampler.draw(1, CONFIG, [torch.Generator().manual_seed(0)])[0], icvf.batch)
-    icvf.update()
+    take_step(icvf)
     for old, new in zip(before, icvf.value.parameters(), strict=True):
         assert new.grad is not None
         torch.testing.assert_close(new.detach(), old - 0.01 * new.grad / (new.grad.abs() + 1e-8), rtol=1e-4, atol=1e-6)

@@ -8,9 +8,20 @@ import torch
 from torch import Tensor
 
 from ailot_ray.config import IQLConfig
-from ailot_ray.method.iql import IQL, Actor, BehaviourCloning, DeterministicPolicy, Transitions, effective_share, expectile_loss
+from ailot_ray.method.iql import (
+    IQL,
+    Actor,
+    BehaviourCloning,
+    DeterministicPolicy,
+    Transitions,
+    actor_loss,
+    advantage_weights,
+    critic_loss,
+    effective_share,
+    value_loss,
+)
 from ailot_ray.method.learner import cosine_decay
-from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise
+from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise, take_step
 from method.resuming import assert_goes_on_to_the_same_bytes
 
 SIZE, A, N, WIDTH = 3, 2, 40, 5
@@ -105,11 +116,13 @@ class NaiveIQL:
         ]
 
 
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_one_update_is_the_papers(dropout: float) -> None:
+def test_one_update_is_the_papers(dropout: float, fast: bool) -> None:
     config = replace(CONFIG, dropout=dropout, learning_rate=0.01)
     data = transitions(2, torch.float64)
-    learner = IQL(data, [0, 1], config)
+    learner = IQL(data, [0, 1], config, fast)
+    assert (learner.written_out is not None) is fast
     for seed, network in enumerate((learner.actor, learner.critic, learner.value, learner.target)):
         randomise(network, seed + 1)
     with torch.no_grad():
@@ -120,7 +133,7 @@ def test_one_update_is_the_papers(dropout: float) -> None:
     assert set(data.continues[rows].flatten().tolist()) == {0.0, 1.0}
     masks = learner.draw_masks()
     assert len(masks) == (2 if dropout else 0)
-    learner.update(rows, masks)
+    take_step(learner, rows, masks)
     metrics = learner.metrics()
     for m, expected in enumerate(naive):
         expected.update(data, data.rewards[m], rows[m].tolist(), tuple(mask[m, 0] for mask in masks), config)
@@ -145,10 +158,14 @@ def test_one_update_is_the_papers(dropout: float) -> None:
     assert clipped is not None and clipped[0, 0, 0] == 0 and clipped[1, 0, 1] == 0
 
 
-def test_expectile_loss() -> None:
-    u = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0])
-    torch.testing.assert_close(expectile_loss(u, 0.7), torch.tensor([1.2, 0.075, 0.0, 0.175, 2.8]))
-    torch.testing.assert_close(expectile_loss(u, 0.5), 0.5 * u.square())
+def test_the_losses_are_what_they_say() -> None:
+    u = torch.tensor([[-2.0, -0.5, 0.0, 0.5, 2.0]])
+    torch.testing.assert_close(value_loss(u, 0.7), torch.tensor([(1.2 + 0.075 + 0.0 + 0.175 + 2.8) / 5]))
+    torch.testing.assert_close(value_loss(u, 0.5), 0.5 * u.square().mean(-1))
+    torch.testing.assert_close(advantage_weights(u, 3.0, 20.0), (3 * u).exp().minimum(torch.tensor(20.0)))
+    torch.testing.assert_close(actor_loss(u, u + 1), -(u * (u + 1)).mean(-1))
+    q = torch.stack([u + 1, u - 2], 1)
+    torch.testing.assert_close(critic_loss(u, q), torch.tensor([1.0 + 4.0]))
 
 
 def test_log_likelihood_is_the_normal_distributions() -> None:
@@ -169,11 +186,11 @@ def test_a_terminal_step_is_worth_its_reward_alone() -> None:
     for shift in (0.0, 1e6):
         continues = torch.zeros(N)
         learner = IQL(replace(data, continues=continues, next_observations=data.next_observations + shift), [0], CONFIG)
-        learner.update(torch.arange(8)[None])
+        take_step(learner, torch.arange(8)[None])
         losses.append(learner.metrics()["critic_loss"])
     assert torch.equal(*losses)
     learner = IQL(replace(data, continues=torch.ones(N), next_observations=data.next_observations + 1e6), [0], CONFIG)
-    learner.update(torch.arange(8)[None])
+    take_step(learner, torch.arange(8)[None])
     assert learner.metrics()["critic_loss"] > 100 * losses[0]
 
 

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ailot_ray.method.fast.adam import OneBufferAdam
 from ailot_ray.method.learner import Adam, cosine_decay, load_members, pack_state, seeded, take_member, unpack_state
 from ailot_ray.method.networks import StackedLinear, StackedMLP, initialise
 from method.plain import backward
@@ -18,12 +19,18 @@ def network(seed: int = 0, members: int = 2) -> StackedMLP:
     return made
 
 
-def minimise(adams: Sequence[Adam], loss: Tensor) -> None:
-    for adam in adams:
-        adam.gradients.zero_()
-    backward(loss)
-    for adam in adams:
-        adam.descend()
+Optimiser = type[Adam] | type[OneBufferAdam]
+both = pytest.mark.parametrize("optimiser", [Adam, OneBufferAdam])
+
+
+def minimise(adams: Sequence[Adam | OneBufferAdam], *losses: Tensor) -> None:
+    for adam, loss in zip(adams, losses, strict=True):
+        if isinstance(adam, Adam):
+            adam.minimise(loss)
+        else:
+            adam.gradients.zero_()
+            backward(loss)
+            adam.descend()
 
 
 def test_seeded_streams_depend_on_seed_and_purpose() -> None:
@@ -36,11 +43,12 @@ def test_seeded_streams_depend_on_seed_and_purpose() -> None:
     assert torch.equal(draws[3, 2], torch.randint(2**62, (4,), generator=seeded(3, 2)))
 
 
-def test_adam_is_kingma_and_bas() -> None:
+@both
+def test_adam_is_kingma_and_bas(optimiser: Optimiser) -> None:
     layer, other = StackedLinear(1, 1, 3, 2), StackedLinear(1, 1, 1, 1)
     for part in (layer, other):
         initialise(part, [seeded(0, 0)], "lecun")
-    adams = Adam(layer, 0.1), Adam(other, 0.1)
+    adams = optimiser(layer, 0.1), optimiser(other, 0.1)
     adams[1].rate = 0.01
     rates = (0.1, 0.1, 0.01, 0.01)
     parameters = [*layer.parameters(), *other.parameters()]
@@ -48,7 +56,7 @@ def test_adam_is_kingma_and_bas() -> None:
     first = [np.zeros_like(v) for v in values]
     second = [np.zeros_like(v) for v in values]
     for t in range(1, 6):
-        minimise(adams, sum((p - 1.0).pow(4).sum() for p in parameters))  # type: ignore[arg-type]
+        minimise(adams, *(torch.stack([(p - 1.0).pow(4).sum() for p in part.parameters()]).sum() for part in (layer, other)))
         for i, rate in enumerate(rates):
             gradient = 4 * (values[i] - 1.0) ** 3
             first[i] = 0.9 * first[i] + 0.1 * gradient
@@ -65,12 +73,13 @@ def test_cosine_decay() -> None:
     assert cosine_decay(0.4, 100, 100) == cosine_decay(0.4, 130, 100) == 0.0
 
 
-def test_state_round_trip_keeps_every_part() -> None:
-    def parts(seed: int) -> tuple[StackedMLP, Adam, list[torch.Generator]]:
+@both
+def test_state_round_trip_keeps_every_part(optimiser: Optimiser) -> None:
+    def parts(seed: int) -> tuple[StackedMLP, Adam | OneBufferAdam, list[torch.Generator]]:
         online = network(seed)
-        return online, Adam(online, 0.01), [seeded(seed, 5)]
+        return online, optimiser(online, 0.01), [seeded(seed, 5)]
 
-    def go_on(online: StackedMLP, adam: Adam, streams: list[torch.Generator]) -> None:
+    def go_on(online: StackedMLP, adam: Adam | OneBufferAdam, streams: list[torch.Generator]) -> None:
         for _ in range(3):
             minimise([adam], online(torch.randn(2, 1, 5, 3, generator=streams[0])).square().sum())
 

@@ -70,7 +70,7 @@ def test_a_killed_command_goes_on_where_it_was(hopper: Path, tmp_path: Path, mon
         assert not list(finished.glob("*")), "an artefact before the end"
 
     taken: Counter[str] = Counter()
-    monkeypatch.setattr(IQL, "update", _counted(IQL.update, taken))
+    monkeypatch.setattr(IQL, "advance", _counted(IQL.advance, taken))
     assert main([*arguments, "--store", str(killed)]) == 0
     assert 0 < taken["steps"] < 2000, "it started over"
     assert main([*arguments, "--store", str(tmp_path / "undisturbed")]) == 0
@@ -92,10 +92,10 @@ def _await_checkpoint(work: Path, process: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.005)
 
 
-def _counted(update: Any, taken: Counter[str]) -> Any:
-    def counted(self: IQL, *arguments: Any) -> dict[str, Tensor]:
-        taken["steps"] += 1
-        result: dict[str, Tensor] = update(self, *arguments)
+def _counted(advance: Any, taken: Counter[str]) -> Any:
+    def counted(self: IQL, steps: int) -> dict[str, Tensor]:
+        taken["steps"] += steps
+        result: dict[str, Tensor] = advance(self, steps)
         return result
 
     return counted
@@ -185,7 +185,7 @@ def test_where_the_disk_is_full_at_the_end_the_training_is_not_lost(
         write_json(path, value)
 
     taken: Counter[str] = Counter()
-    monkeypatch.setattr(IQL, "update", _counted(IQL.update, taken))
+    monkeypatch.setattr(IQL, "advance", _counted(IQL.advance, taken))
     experiment = open_experiment("iql")
     relabel(experiment, [0])[0]
     with monkeypatch.context() as patched, pytest.raises(StoreError):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ailot_ray.method import passes
-from ailot_ray.method.activations import CompiledActivation, TorchActivation
-from ailot_ray.method.learner import Adam
+from ailot_ray.method.fast import backprop
+from ailot_ray.method.fast.activations import CompiledActivation, TorchActivation
+from ailot_ray.method.fast.adam import OneBufferAdam
 from ailot_ray.method.networks import StackedMLP
 from method.plain import backward, randomise
 
@@ -23,7 +23,7 @@ def test_a_pass_is_what_autograd_gives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The compiled activations of a CPU and torch's, which a GPU runs; outputs, gradients of parameters and of the input."""
-    monkeypatch.setattr(passes, "CompiledActivation", activation)
+    monkeypatch.setattr(backprop, "CompiledActivation", activation)
     network = StackedMLP(2, 2, (4, 6, 7, 3), activate_last=activate_last, norm=norm).double()
     randomise(network, 0)
     generator = torch.Generator().manual_seed(1)
@@ -38,10 +38,10 @@ def test_a_pass_is_what_autograd_gives(
     backward((expected * slope).sum())
     gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
 
-    Adam(network, 0.1)
+    OneBufferAdam(network, 0.1)
     assert x.grad is not None
     with torch.no_grad():
-        given = passes.MLPPass(network, x.detach())
+        given = backprop.MLPPass(network, x.detach())
         for _ in range(2):  # a second time into the same buffers
             torch.testing.assert_close(given.forward(masks), expected.detach())
             given.y_gradient.copy_(slope)
@@ -56,16 +56,16 @@ def test_a_number_that_is_none_gets_through(
     activation: type[CompiledActivation] | type[TorchActivation], norm: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that diverges must not look sound because an activation made 0 of it."""
-    monkeypatch.setattr(passes, "CompiledActivation", activation)
+    monkeypatch.setattr(backprop, "CompiledActivation", activation)
     network = StackedMLP(1, 1, (4, 6, 3), norm=norm)
     randomise(network, 0)
     with torch.no_grad():
-        given = passes.MLPPass(network, torch.full((1, 1, 5, 4), torch.nan), learns=False)
+        given = backprop.MLPPass(network, torch.full((1, 1, 5, 4), torch.nan), learns=False)
         assert given.forward().isnan().all()
 
 
 def test_a_pass_leaves_networks_alone_that_do_not_learn() -> None:
     network = StackedMLP(1, 2, (4, 6, 3), norm=True).requires_grad_(False)
     with torch.no_grad():
-        passes.MLPPass(network, torch.zeros(1, 1, 5, 4), learns=False).forward()
+        backprop.MLPPass(network, torch.zeros(1, 1, 5, 4), learns=False).forward()
     assert all(parameter.grad is None for parameter in network.parameters())

@@ -51,6 +51,7 @@ class TorchActivation:
             assert norm.weight.grad is not None and norm.bias.grad is not None
             torch.sum(gradient, -2, keepdim=True, out=norm.bias.grad)
             torch.sum(gradient * self.normalised, -2, keepdim=True, out=norm.weight.grad)
+            # no public name gives the backward pass of a layer norm without recording a graph
             gradient = torch.ops.aten.native_layer_norm_backward(
                 gradient * norm.weight,
                 layer.y,
@@ -61,6 +62,7 @@ class TorchActivation:
                 None,
                 [True, False, False],
             )[0]
+        # no public name gives relu's backward pass into a buffer
         torch.ops.aten.threshold_backward.grad_input(gradient, layer.y, 0.0, grad_input=layer.y_gradient)
         torch.sum(layer.y_gradient, -2, keepdim=True, out=layer.bias_gradient)
 
@@ -111,7 +113,7 @@ def _arrays(tensors: Sequence[Tensor]) -> list[list[Any]]:
     return [[tensor[m, e].numpy() for tensor in tensors] for m in range(members) for e in range(ensemble)]
 
 
-# A comparison that is False for a number that is none lets it through: a loss that diverges must show.
+# Written so that NaN passes through (NaN < 0 is False): a loss that diverges must stay visible.
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract"})

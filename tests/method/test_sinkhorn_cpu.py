@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ailot_ray.method import kernel_passes as passes
-from ailot_ray.method.fused import Scaled, solve_fused
+from ailot_ray.method.fast import sinkhorn_kernels as kernels
+from ailot_ray.method.fast.sinkhorn_cpu import Scaled, solve_fused
 from ailot_ray.method.sinkhorn import sinkhorn
 
 
@@ -56,7 +56,7 @@ def test_costs_of_long_trajectories(epsilon: float) -> None:
     absolute = epsilon * float(cost.mean())
     found = solved(cost, a, b, absolute)
     expected = (exact(cost, a, b, absolute) * cost.double()).sum(1).numpy()
-    np.testing.assert_allclose(found.paid(cost), expected, rtol=2e-4)
+    np.testing.assert_allclose(found.row_costs(cost), expected, rtol=2e-4)
 
 
 def test_what_is_paid_is_the_plans() -> None:
@@ -64,7 +64,7 @@ def test_what_is_paid_is_the_plans() -> None:
     found = solved(cost, a, b, 0.1)
     plan = found.plan().double() * cost.double()
     for first in (0, 7, 40, 41):
-        np.testing.assert_allclose(found.paid(cost, first), plan[:, first:].sum(1).numpy(), rtol=1e-5, atol=1e-12)
+        np.testing.assert_allclose(found.row_costs(cost, first), plan[:, first:].sum(1).numpy(), rtol=1e-5, atol=1e-12)
 
 
 def test_a_cost_that_is_a_view_is_read_as_it_is() -> None:
@@ -73,7 +73,7 @@ def test_a_cost_that_is_a_view_is_read_as_it_is() -> None:
     wide[:, 7:] = cost
     torch.testing.assert_close(solved(wide[:, 7:], a, b, 0.2).plan(), solved(cost, a, b, 0.2).plan(), rtol=0, atol=0)
     found = solved(wide[:, 7:], a, b, 0.2)
-    np.testing.assert_allclose(found.paid(wide[:, 7:]), found.paid(cost), rtol=1e-6)
+    np.testing.assert_allclose(found.row_costs(wide[:, 7:]), found.row_costs(cost), rtol=1e-6)
 
 
 def test_scalings_that_leave_their_range_are_absorbed() -> None:
@@ -82,7 +82,7 @@ def test_scalings_that_leave_their_range_are_absorbed() -> None:
     found = solved(cost, a, b, epsilon, tolerance=1e-4, most=20_000)
     assert found.error <= 1e-4 and float(found.kernel.max()) < 0.5, "each row of the first kernel holds a 1"
     expected = (exact(cost, a, b, epsilon) * cost.double()).sum(1).numpy()
-    np.testing.assert_allclose(found.paid(cost), expected, rtol=5e-3)
+    np.testing.assert_allclose(found.row_costs(cost), expected, rtol=5e-3)
 
 
 def test_it_says_where_it_stopped() -> None:
@@ -107,7 +107,7 @@ def test_the_log_domain_carries_every_iteration(monkeypatch: pytest.MonkeyPatch)
     """The solver that is thrown out of the kernel's domain each time comes to the same plan."""
     cost, a, b = problem(23, 31, 8)
     expected = solved(cost, a, b, 0.5).plan()
-    left, iterate = 60, passes.iterate
+    left, iterate = 60, kernels.iterate
 
     def broken(*arguments: object) -> tuple[int, float, float]:
         nonlocal left
@@ -115,7 +115,7 @@ def test_the_log_domain_carries_every_iteration(monkeypatch: pytest.MonkeyPatch)
         found: tuple[int, float, float] = iterate(*arguments) if left < 0 else (1, math.nan, 1.0)
         return found
 
-    monkeypatch.setattr(passes, "iterate", broken)
+    monkeypatch.setattr(kernels, "iterate", broken)
     torch.testing.assert_close(solved(cost, a, b, 0.5).plan(), expected, rtol=1e-3, atol=1e-7)
     left = 1_000_000
     found = solved(cost, a, b, 0.5, tolerance=1e-3, most=400)  # never a look at the error until the end
@@ -176,7 +176,7 @@ def test_no_wrong_plan_is_returned_silently(
     error = (plan.sum(0) - b).abs().sum().item()
     assert found.error == pytest.approx(error, rel=1e-3, abs=2e-5)
     assert found.error <= 1e-3 or found.iterations == most
-    paid = found.paid(cost)
+    paid = found.row_costs(cost)
     np.testing.assert_allclose(paid, (plan * cost.double()).sum(1).numpy(), rtol=1e-4, atol=1e-12 * epsilon)
     separable = plan.log() + cost.double() / epsilon  # log u_i + log v_j where an entry is not 0
     for i in range(1, n):
@@ -203,4 +203,4 @@ def test_the_same_call_gives_the_same_bytes() -> None:
     cost, a, b = problem(100, 90, 7)
     first, second = (solved(cost, a, b, 0.5) for _ in range(2))
     assert first.iterations == second.iterations and first.error == second.error
-    assert torch.equal(first.plan(), second.plan()) and (first.paid(cost) == second.paid(cost)).all()
+    assert torch.equal(first.plan(), second.plan()) and (first.row_costs(cost) == second.row_costs(cost)).all()

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ailot_ray.method import kernel_passes as passes
+from ailot_ray.method.fast import sinkhorn_kernels as kernels
 from ailot_ray.method.relaxation import LOOK_EVERY, OMEGA_MAX, first_omega, lower, relax
 
 ABSORB_ABOVE = 1e9
@@ -42,17 +42,17 @@ class Scaled:
         """P, (n, m)."""
         return self.u[:, None] * self.kernel * self.v
 
-    def paid(self, cost: Tensor, first: int = 0) -> NDArray[np.float64]:
+    def row_costs(self, cost: Tensor, first: int = 0) -> NDArray[np.float64]:
         """Σ_{j ≥ first} P_ij·C_ij of each row, (n,), without the plan."""
         rows = np.empty(len(self.u), np.float64)
-        passes.paid(self.kernel.numpy(), self.u.numpy(), self.v.numpy(), cost.numpy(), first, rows)
+        kernels.paid(self.kernel.numpy(), self.u.numpy(), self.v.numpy(), cost.numpy(), first, rows)
         return rows
 
-    def matches(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Of each row the mean column, Σ_j j·P_ij / Σ_j P_ij, and the column of most mass, (n,) each, without the plan."""
+    def matches(self) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
+        """Of each row the mean column, Σ_j j·P_ij / Σ_j P_ij, and the column of most mass, (n,) each; and m."""
         mean, best = np.empty(len(self.u), np.float64), np.empty(len(self.u), np.int64)
-        passes.matches(self.kernel.numpy(), self.v.numpy(), mean, best)
-        return mean, best
+        kernels.matches(self.kernel.numpy(), self.v.numpy(), mean, best)
+        return mean, best, self.kernel.shape[1]
 
 
 def solve_fused(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, tolerance: float, max_iterations: int) -> Scaled | None:
@@ -66,7 +66,7 @@ def solve_fused(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, tolerance: f
     omega, cap, previous, enough, iteration = first_omega(problem.depth()), OMEGA_MAX, math.nan, SLACK * tolerance, 0
     while iteration < max_iterations:
         steps = min(LOOK_EVERY, max_iterations - iteration)
-        taken, error, spread = passes.iterate(*problem.scaling, omega, steps, enough, ABSORB_ABOVE)
+        taken, error, spread = kernels.iterate(*problem.scaling, omega, steps, enough, ABSORB_ABOVE)
         iteration += taken
         if not (math.isfinite(error) and math.isfinite(spread)):  # back to the potentials, and on from there in the log domain
             problem.iterate_exactly()
@@ -97,7 +97,7 @@ class _Problem:
         # potentials of a kernel whose every row and column holds a 1
         lowest = cost.amin(1).numpy()  # not a number where one of the row's costs is not
         above = np.empty_like(self.b)
-        self.total = passes.smallest(self.cost, lowest, above)
+        self.total = kernels.smallest(self.cost, lowest, above)
         self.f, self.g = lowest.astype(np.float64), above.astype(np.float64)
         self.u, self.v, self.exact = np.empty_like(self.a), np.empty_like(self.b), np.empty_like(self.a)
         self.kernel = np.empty_like(self.cost)
@@ -120,20 +120,20 @@ class _Problem:
 
     def iterate_exactly(self) -> None:
         """One plain iteration in the log domain from the potentials; u and v are forgotten."""
-        passes.exact_rows(self.cost, self.g, self.inverse, np.log(self.a, dtype=np.float64), self.f)
-        passes.exact_columns(self.cost, self.f, self.inverse, np.log(self.b, dtype=np.float64), self.g)
+        kernels.exact_rows(self.cost, self.g, self.inverse, np.log(self.a, dtype=np.float64), self.f)
+        kernels.exact_columns(self.cost, self.f, self.inverse, np.log(self.b, dtype=np.float64), self.g)
         self._build()
 
     def error_of_exact_rows(self) -> float:
         """The L1 error of the columns for the u that makes the rows exact, which `exact` holds then."""
-        error: float = passes.finish(self.kernel, self.exact, self.v, self.a, self.b)
+        error: float = kernels.finish(self.kernel, self.exact, self.v, self.a, self.b)
         return error
 
     def conclude(self) -> float:
         """The same, in the log domain where the rows cannot be made exact here."""
         error = self.error_of_exact_rows()
         if not math.isfinite(error):
-            passes.exact_rows(self.cost, self.g, self.inverse, np.log(self.a, dtype=np.float64), self.f)
+            kernels.exact_rows(self.cost, self.g, self.inverse, np.log(self.a, dtype=np.float64), self.f)
             self._build()
             error = self.error_of_exact_rows()
         return error
@@ -146,7 +146,27 @@ class _Problem:
         centre = self.g.mean()  # what goes from g to f changes no plan; small numbers are rounded less
         self.f += centre
         self.g -= centre
-        total = passes.build(self.cost, self.f, self.g.astype(np.float32), self.inverse, self.kernel)
+        total = kernels.build(self.cost, self.f, self.g.astype(np.float32), self.inverse, self.kernel)
         even = 1.0 / math.sqrt(total) if total > 0 else 1.0
         self.u.fill(even)
         self.v.fill(even)
+
+
+def look_ahead_cost(x: Tensor, y: Tensor, k: int, metric: str) -> Tensor | None:
+    """`transport.look_ahead_cost` in one pass after the matrix product; None where it has no such pass."""
+    if x.device.type != "cpu" or not x.dtype == y.dtype == torch.float32 or metric == "euclidean":
+        return None
+    centre = y.mean(0)
+    x, y = x - centre, y - centre
+    gram = x @ y.T
+    cost = torch.empty_like(gram)
+    kernels.look_ahead(gram.numpy(), *(torch.linalg.vecdot(z, z).numpy() for z in (x, y)), k, cost.numpy())
+    return cost
+
+
+def sinkhorn(cost: Tensor, epsilon: float, tolerance: float, max_iterations: int) -> Scaled | None:
+    """The coupling of uniform weights for one cost (n, m); None where it is not float32 on a CPU, or out of its range."""
+    if cost.device.type != "cpu" or cost.dtype != torch.float32:
+        return None
+    n, m = cost.shape
+    return solve_fused(cost, cost.new_full((n,), 1.0 / n), cost.new_full((m,), 1.0 / m), epsilon, tolerance, max_iterations)

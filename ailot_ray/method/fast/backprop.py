@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ailot_ray.method.activations import CompiledActivation, TorchActivation
+from ailot_ray.method.fast.activations import CompiledActivation, TorchActivation
 from ailot_ray.method.networks import StackedLayerNorm, StackedLinear, StackedMLP
 
 
