@@ -29,33 +29,33 @@ MINARI = "minari:"
 
 @dataclass(frozen=True)
 class ICVFConfig(Section, prefix="icvf."):
-    """Intent pretraining (METHOD: ICVF, Ghosh et al. 2023)."""
+    """Intent pretraining (ICVF, Ghosh et al. 2023; docs/method.md §1)."""
 
     steps: Amount = 250_000
-    """Gradient steps. 0 keeps the untrained encoder."""
+    """Gradient steps of pretraining. 0 keeps the untrained encoder."""
     batch_size: Count = 256
-    """Transitions of a gradient step."""
+    """Batch size: transitions of a gradient step."""
     width: Count = 256
-    """Width of φ, ψ and T, and so the dimension of an intent."""
+    """Units of each layer of φ, ψ and T, and so the dimension of an intent."""
     layer_norm: bool = True
-    """LayerNorm after each layer of φ, ψ and T."""
+    """Whether LayerNorm follows each layer of φ, ψ and T."""
     standardise: bool | None = None
-    """Give the networks states of zero mean and unit variance over the dataset. Left alone: not in AntMaze, where 27 numbers of
-    the ant's gait would outweigh the two of its place."""
+    """Whether the networks see states of zero mean and unit variance over the dataset. Default: yes, except in AntMaze, whose
+    27 joint coordinates would swamp the position."""
     learning_rate: Positive = 3e-4
-    """Of Adam."""
+    """Adam's learning rate."""
     discount: Fraction = 0.99
-    """γ."""
+    """Discount factor γ."""
     polyak: Fraction = 0.005
-    """Rate at which the target networks follow."""
+    """Rate of Polyak averaging: how fast the target network follows."""
     expectile: Fraction = 0.9
-    """Weight of transitions that the intent explains, against 1 minus it for the others."""
+    """Expectile of the loss: weight of transitions whose advantage for the intent is not negative; others weigh 1 minus it."""
     goal_current: Fraction = 0.2
-    """Share of goals that are the current state."""
+    """Fraction of goals that are the current state."""
     goal_trajectory: Fraction = 0.5
-    """Share of goals that are a later state of the same trajectory; the rest are any state."""
+    """Fraction of goals that are a later state of the same trajectory; the rest are any state of the dataset."""
     goal_same: Fraction = 0.5
-    """Share of samples whose outcome g is the intent's goal."""
+    """Fraction of samples whose outcome g is the intent's own goal."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,26 +65,27 @@ class ICVFConfig(Section, prefix="icvf."):
 
 @dataclass(frozen=True)
 class TransportConfig(Section, prefix="transport."):
-    """Alignment of agent and expert trajectories (METHOD: entropic optimal transport per trajectory)."""
+    """Alignment of agent and expert trajectories (entropic optimal transport; docs/method.md §2)."""
 
     space: Space | None = None
-    """Where distances are taken: learned intents, raw states, or standardised states."""
+    """Space in which states are compared: learned intents, raw states, or standardised states."""
     metric: Metric | None = None
-    """Squared Euclidean distance, Euclidean distance, or one minus the cosine."""
+    """Ground metric: squared Euclidean distance, Euclidean distance, or one minus the cosine."""
     k: Amount | None = None
-    """Look-ahead in steps; 0 compares single states."""
+    """Look-ahead in steps: pairs of states k steps apart are compared; 0 compares single states."""
     start: Start | None = None
-    """The expert before its state nearest to the agent's first: cut off before solving, masked after, or kept."""
+    """What becomes of the expert before its state nearest to the agent's first: cut off before solving, masked after it,
+    or kept (none)."""
     solver: Solver | None = None
-    """Our Sinkhorn, POT's Sinkhorn, POT's exact linear programme, or nearest neighbours without a transport (SEABO)."""
+    """Solver: our Sinkhorn, POT's Sinkhorn, POT's exact linear programme, or nearest neighbours without a transport (SEABO)."""
     epsilon: Positive | None = None
-    """Entropic regularisation."""
+    """Entropic regularisation ε."""
     epsilon_unit: Literal["relative", "absolute"] | None = None
-    """Whether epsilon is a multiple of the mean cost of each problem."""
+    """Unit of ε: relative is a multiple of each problem's mean cost, absolute is in the unit of the cost."""
     tolerance: Positive = 1e-3
     """L1 error of the marginals at which a solve has converged."""
     max_iterations: Count = 5000
-    """Iterations after which a solve is given up, and counted."""
+    """Iterations after which a solve is stopped, and counted as not converged."""
 
 
 @dataclass(frozen=True)
@@ -92,43 +93,43 @@ class RewardConfig(Section, prefix="reward."):
     """From per-step cost to reward: α·exp(−τ·cost/s), then the domain's rescaling."""
 
     alpha: Positive | None = None
-    """α, the reward of a cost of 0."""
+    """Scale α: the reward of a cost of 0."""
     tau: NonNegative | None = None
-    """τ: how fast the reward falls with the cost."""
+    """Temperature τ of the paper: how fast the reward falls with the cost."""
     scale: Literal["median", "none"] | None = None
-    """s: the dataset's median cost, or 1."""
+    """Unit s of the cost: its median over the dataset, or 1 (none)."""
     rescale: bool | None = None
-    """Multiply by 1000 / (largest − smallest trajectory return)."""
+    """Whether rewards are multiplied by 1000 / (largest − smallest trajectory return)."""
     shift: float | None = None
-    """Added last."""
+    """Constant added to every reward last."""
 
 
 @dataclass(frozen=True)
 class IQLConfig(Section, prefix="iql."):
-    """Policy learning (METHOD: IQL, Kostrikov et al. 2022). Behaviour cloning shares steps, sizes, rate, dropout."""
+    """Policy learning (IQL, Kostrikov et al. 2022; docs/method.md §4). Behaviour cloning shares steps, sizes, rate, dropout."""
 
     steps: Count = 1_000_000
-    """Gradient steps."""
+    """Gradient steps of training."""
     batch_size: Count = 256
-    """Transitions of a gradient step."""
+    """Batch size: transitions of a gradient step."""
     width: Count = 256
     """Units of each of the two hidden layers."""
     learning_rate: Positive = 3e-4
-    """Of Adam; the actor's decays by a cosine."""
+    """Adam's learning rate; the actor's decays by a cosine."""
     discount: Fraction = 0.99
-    """γ."""
+    """Discount factor γ."""
     polyak: Fraction = 0.005
-    """Rate at which the target critics follow."""
+    """Rate of Polyak averaging: how fast the target critics follow."""
     expectile: OpenFraction | None = None
-    """Of the value function: 0.5 is the mean, near 1 the best action in the data."""
+    """Expectile of the value function: 0.5 is the mean over the data's actions, near 1 the best of them."""
     temperature: NonNegative | None = None
     """Inverse temperature of the advantage weights exp(temperature · advantage)."""
     max_weight: Positive = 100.0
-    """Advantage weights are clipped here."""
+    """Upper bound of the advantage weights."""
     dropout: Rate | None = None
     """Dropout rate of the actor."""
     snapshots: Count = 10
-    """Policies kept on the way, at equal distances; the last is the result, the others make the learning curve."""
+    """Number of policies saved in training, at equal distances; the last is the result, the others make the learning curve."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,9 +141,9 @@ class EvaluationConfig(Section, prefix="evaluation."):
     """Roll-outs in the simulator."""
 
     episodes: Count | None = None
-    """Episodes of the final policy."""
+    """Number of evaluation episodes of the final policy."""
     curve_episodes: Amount = 5
-    """Episodes of each earlier snapshot; 0 skips the learning curve."""
+    """Number of evaluation episodes of each earlier snapshot; 0 leaves the learning curve out."""
     simulator: Simulator = "gymnasium"
     """Today's MuJoCo, or d4rl: D4RL's original environments on mujoco-py (docs/fidelity.md). `--simulator` for short."""
     target: Target | None = None
@@ -163,19 +164,19 @@ class Config(Section):
     """A file in D4RL's HDF5 schema, or minari:ID, to use in place of the task's own. A Minari dataset is a task itself, which
     --task left alone means."""
     data_dir: Path = Path("data")
-    """Where the tasks' own files lie."""
+    """Folder of the tasks' own data files."""
     data_from: Path | None = None
     """A folder of stand-ins: each task takes its name without version from it (hopper-medium.hdf5), as --data does for one."""
     expert: Path | None = None
     """A file in D4RL's schema that holds the expert's trajectories; otherwise the best of the dataset are the experts."""
     experts: Count = 1
-    """How many expert trajectories (K)."""
+    """Number K of expert trajectories."""
     expert_quantile: Fraction = 1.0
-    """Their place among the trajectories by return: 1 takes the best, 0.5 those from the median down, 0 the worst."""
+    """Quality of the experts, as a quantile of the trajectories by return: 1 takes the best, 0.5 those from the median down."""
     method: str = "ailot"
-    """Where the rewards come from: the method, a baseline, nowhere (bc), or the dataset itself (iql)."""
+    """Method: ailot, otr, seabo, iql (the dataset's own rewards), bc (behaviour cloning, no rewards), or one of a plug-in."""
     device: str = "auto"
-    """cpu, cuda, cuda:N, or auto."""
+    """Device that trains: cpu, cuda, cuda:N, or auto."""
     icvf: ICVFConfig = field(default_factory=ICVFConfig)
     transport: TransportConfig = field(default_factory=TransportConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)

@@ -58,7 +58,7 @@ def data() -> dict[str, NDArray[np.float32]]:
     }
 
 
-def ours_iql(columns: dict[str, NDArray[np.float32]]) -> Advance:
+def ours_iql(columns: dict[str, NDArray[np.float32]], fast: bool = True) -> Advance:
     tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
     transitions = Transitions(
         tensors["observations"],
@@ -67,13 +67,14 @@ def ours_iql(columns: dict[str, NDArray[np.float32]]) -> Advance:
         1.0 - tensors["terminals"],
         tensors["rewards"][None],
     )
-    return IQL(transitions, [0], IQLConfig(batch_size=BATCH, width=WIDTH, expectile=0.7, temperature=3.0, dropout=0.0)).advance
+    config = IQLConfig(batch_size=BATCH, width=WIDTH, expectile=0.7, temperature=3.0, dropout=0.0)
+    return IQL(transitions, [0], config, fast).advance
 
 
-def ours_icvf(columns: dict[str, NDArray[np.float32]]) -> Advance:
+def ours_icvf(columns: dict[str, NDArray[np.float32]], fast: bool = True) -> Advance:
     states, successors = (torch.from_numpy(columns[name]) for name in ("observations", "next_observations"))
     sampler = GoalSampler(states, successors, torch.arange(0, N + 1, 400), torch.ones(N, dtype=torch.bool))
-    return ICVF(sampler, [0], ICVFConfig(batch_size=BATCH, width=WIDTH)).advance
+    return ICVF(sampler, [0], ICVFConfig(batch_size=BATCH, width=WIDTH), fast).advance
 
 
 def d3rlpy_iql(columns: dict[str, NDArray[np.float32]]) -> Advance:
@@ -160,9 +161,11 @@ def main(arguments: Arguments) -> None:
     learners: dict[str, tuple[str, Advance, int]] = {
         "IQL, arithmetic floor": ("iql", floor(iql_products()), 4),
         "IQL, ours": ("iql", ours_iql(columns), 4),
+        "IQL, ours by autograd": ("iql", ours_iql(columns, fast=False), 2),
         "IQL, d3rlpy": ("iql", d3rlpy_iql(columns), 2),
         "ICVF, arithmetic floor": ("icvf", floor(icvf_products()), 1),
         "ICVF, ours": ("icvf", ours_icvf(columns), 1),
+        "ICVF, ours by autograd": ("icvf", ours_icvf(columns, fast=False), 1),
     }
     if arguments.corl:
         learners["IQL, CORL"] = ("iql", corl_iql(columns, arguments.corl), 2)

@@ -1,4 +1,4 @@
-"""METHOD's tables, cell by cell."""
+"""The defaults by method and domain, cell by cell."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -69,7 +69,7 @@ def _solve(agents: Sequence[Tensor], expert: Tensor, config: TransportConfig) ->
 
 
 def look_ahead_costs(x: Tensor, lengths: Tensor, y: Tensor, k: int, metric: Metric = "sqeuclidean") -> Tensor:
-    """C of METHOD section 2 for x (B, n, d), of which the first `lengths` (B,) rows are real, and y (m, d): (B, n, m)."""
+    """C of docs/method.md §2 for x (B, n, d), of which the first `lengths` (B,) rows are real, and y (m, d): (B, n, m)."""
     distances = squared_distances(x, y)
     if metric == "euclidean":
         distances = distances.sqrt_()

@@ -28,7 +28,7 @@ def time_isometry(
     """Rank correlation of ‖x_t − x_{t+h}‖ with h over random pairs of steps of one trajectory, h uniform in 1..horizon.
 
     features (N, d); trajectory e holds rows offsets[e]:offsets[e + 1]. t is uniform over the steps that have t + h in their own
-    trajectory. METHOD section 1: a poor value means that the alignment which follows is meaningless.
+    trajectory. docs/method.md §1: a poor value means that the alignment which follows is meaningless.
     """
     last = np.repeat(offsets[1:] - 1, np.diff(offsets))
     steps = generator.integers(1, horizon + 1, size=pairs)

@@ -1,4 +1,4 @@
-"""Which goals ICVF learns from (METHOD section 1): the current state, a later state of the trajectory, or any state."""
+"""Which goals ICVF learns from (docs/method.md §1): the current state, a later state of the trajectory, or any state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From per-step costs to rewards (METHOD section 3):   r_i = α · exp(−τ · c_i / s),   then the domain's rescaling."""
+"""From per-step costs to rewards (docs/method.md §3):   r_i = α · exp(−τ · c_i / s),   then the domain's rescaling."""
 
 from dataclasses import dataclass
 

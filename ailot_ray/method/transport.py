@@ -1,4 +1,4 @@
-"""Alignment of one agent trajectory with one expert trajectory (METHOD section 2).
+"""Alignment of one agent trajectory with one expert trajectory (docs/method.md §2).
 
     C_ij = ‖x_i − y_j‖² + ‖x_min(i+k, Ta) − y_min(j+k, Te)‖²          x = ψ(agent's states), y = ψ(expert's states)
     P    = argmin ⟨P, C⟩ − ε·H(P),  rows sum to 1/Ta, columns to 1/Te

@@ -29,7 +29,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def goal_distribution(config: ICVFConfig) -> NDArray[np.float64]:
-    """P(goal | state) as METHOD section 1 has it, (N, N), by counting."""
+    """P(goal | state) as docs/method.md §1 has it, (N, N), by counting."""
     rest = 1.0 - config.goal_current - config.goal_trajectory
     chances = np.full((N, N), rest / N)
     for start, stop in itertools.pairwise(OFFSETS):

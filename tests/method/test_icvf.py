@@ -38,7 +38,7 @@ def mlp(p: Parameters, name: str, x: Tensor, norm: bool) -> Tensor:
 
 
 def naive_value(p: Parameters, s: Tensor, g: Tensor, z: Tensor, norm: bool) -> Tensor:
-    """V(s, g, ψ(z)) of one sample, (o,) each, as METHOD section 1 writes it."""
+    """V(s, g, ψ(z)) of one sample, (o,) each, as docs/method.md §1 writes it."""
     t = mlp(p, "intent", mlp(p, "psi", z, norm), norm)
     left = (t * mlp(p, "phi", s, norm)) @ p["left.weight"] + p["left.bias"][0]
     right = (t * mlp(p, "psi", g, norm)) @ p["right.weight"] + p["right.bias"][0]

@@ -103,7 +103,7 @@ def test_the_euclidean_metric_is_the_root_of_each_term(k: int) -> None:
 
 
 def expected_costs(cost: Matrix, start: str, relative: float) -> tuple[Matrix, int]:
-    """METHOD's per-step cost with POT's plan."""
+    """The per-step cost with POT's plan."""
     first = 0 if start == "none" else int(np.argmin(cost[0]))
     if start == "cut":
         cost = cost[:, first:]

@@ -47,7 +47,7 @@ def _exp(x: np.float32) -> np.float32:
 
 @_compiled
 def look_ahead(gram: Floats, x: Floats, y: Floats, k: int, cost: Floats) -> None:
-    """C of METHOD section 2 from gram = x_i·y_j, x = ‖x_i‖², y = ‖y_j‖²."""
+    """C of docs/method.md §2 from gram = x_i·y_j, x = ‖x_i‖², y = ‖y_j‖²."""
     n, m = cost.shape
     inner = max(m - k, 0)
     for i in range(n):
