@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ailot_ray.errors import ConfigError
+from ailot_ray.plugins import load_plugins
 from ailot_ray.task_files import read_task
 
 Domain = Literal["locomotion", "antmaze", "adroit", "custom"]
@@ -184,11 +185,25 @@ PUBLISHED: tuple[str, ...] = tuple(dict.fromkeys(method for task in TASKS.values
 """The methods of which any task has a published score."""
 
 
+def register_task(task: Task) -> Task:
+    """Add `task` to the table, or replace the one of its name. Raises ConfigError where it cannot be played or scored.
+
+    In a module that AILOT_RAY_PLUGINS names, or an installed package's entry point (:mod:`ailot_ray.plugins`).
+    """
+    if ":" in task.name or min(task.observation_size, task.action_size, task.horizon) < 1:
+        raise ConfigError(f"task {task.name}: its name must hold no colon, its sizes and horizon must be 1 or more")
+    if task.reference_max <= task.reference_min:
+        raise ConfigError(f"task {task.name}: reference_max must be above reference_min, the return that is score 0")
+    TASKS[task.name] = task
+    return task
+
+
 def get_task(name: str) -> Task:
     """Look a task up: in the table, in a file of tasks (``FILE.toml:NAME``), or among Minari's datasets (``minari:ID``).
 
     Raises ConfigError with the nearest names where there is none, and as :func:`ailot_ray.task_files.read_task` does.
     """
+    load_plugins()
     if ":" in name:
         return Task(**read_task(name))
     if name not in TASKS:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build D4RL's own simulator (d4rl, gym 0.23, mujoco-py and the MuJoCo 2.1.0 binaries) into an environment apart, ./.venv-d4rl, for
-# `--simulator d4rl` and experiments/compare_simulators.py. Takes 2 to 5 minutes, of which the compiler most; needs Linux on x86-64.
+# `--simulator d4rl` and experiments/tools/compare_simulators.py. Takes 2 to 5 minutes, of which the compiler most; needs Linux on x86-64.
 #
 #     experiments/install_d4rl_simulator.sh [DIRECTORY]        PYTHON=python3.10 chooses the interpreter (3.9 to 3.11)
 #
@@ -44,5 +44,5 @@ fi
 echo "compiling mujoco-py (1 to 3 minutes)"
 export LD_LIBRARY_PATH="$target/mujoco210/bin" MUJOCO_PY_MUJOCO_PATH="$target/mujoco210" MUJOCO_PY_FORCE_CPU=1 PATH="$target/bin:$PATH"
 quietly "$target/bin/python" -I -c "import mujoco_py"
-quietly "$target/bin/python" -I "$here/ailot_ray/envs/d4rl_worker.py" --check
+quietly "$target/bin/python" -I "$here/ailot_ray/envs/d4rl/worker.py" --check
 echo "ready: python -m ailot_ray evaluate --simulator d4rl …"

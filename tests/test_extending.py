@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,6 +18,7 @@ from ailot_ray.config import Config
 from ailot_ray.errors import ConfigError
 from ailot_ray.methods import METHODS, Method, get_method, register_learner, register_method
 from ailot_ray.resolve import resolve
+from ailot_ray.tasks import TASKS, register_task
 
 ROOT = Path(__file__).parents[1]
 TINY = ("--iql.steps", "6", "--iql.snapshots", "2", "--iql.batch-size", "8", "--evaluation.episodes", "1", "--seeds", "0", "1")
@@ -95,3 +98,43 @@ def test_a_plugin_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
 def test_a_learner_is_named_as_module_and_class() -> None:
     with pytest.raises(ConfigError, match="module:Class"):
         register_learner("mine", "somewhere")
+
+
+def test_a_task_of_ones_own_runs(tmp_path: Path) -> None:
+    plugin = tmp_path / "swimming.py"
+    plugin.write_text(documented("A task"))
+    listed = run(plugin, "run", "--task", "swimmer-mine", "--store", str(tmp_path / "store"))
+    assert listed.returncode == 1 and "swimmer-mine" in listed.stderr and "--data" in listed.stderr
+    data = tmp_path / "swim.hdf5"
+    made = run(plugin, "data", "collect", "--task", "swimmer-mine", "--output", str(data), "--transitions", "60")
+    assert made.returncode == 0, made.stderr
+    flags = ("--task", "swimmer-mine", "--data", str(data), "--methods", "bc", "--store", str(tmp_path / "store"))
+    done = run(plugin, "run", *flags, "--workers", "1", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "swimmer-mine" in done.stdout
+
+
+def test_a_learner_of_ones_own_trains_by_its_loss(tmp_path: Path) -> None:
+    data = write_hdf5(tmp_path / "hop.hdf5", episodes((12, 9, 15), ("terminal", "timeout", "timeout")))
+    plugin = tmp_path / "cautious.py"
+    plugin.write_text(documented("A learner"))
+    store = tmp_path / "store"
+    flags = ("--task", "hopper-medium-v2", "--data", str(data), "--methods", "cautious", "iql", "--store", str(store))
+    done = run(plugin, "run", *flags, "--workers", "1", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "Cautious IQL" in done.stdout and "trains by autograd" in done.stderr
+    policies = {}
+    for folder in (store / "policies").iterdir():
+        learner = json.loads((folder / "manifest.json").read_text())["key"]["learner"]
+        policies[learner] = (folder / "actor-00000006.safetensors").read_bytes()
+    assert policies.keys() == {"cautious", "iql"} and policies["cautious"] != policies["iql"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"name": "a:b"}, "colon"), ({"horizon": 0}, "horizon"), ({"reference_max": -100.0}, "reference_max")],
+)
+def test_a_task_that_cannot_be_is_refused(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        register_task(replace(TASKS["hopper-builtin"], **({"name": "mine"} | change)))
+    assert "mine" not in TASKS

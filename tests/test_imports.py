@@ -79,7 +79,7 @@ def test_imports_run_downward(path: Path) -> None:
 
 
 def test_ray_stays_in_its_rooms() -> None:
-    for path in [*MODULES, *(ROOT / "experiments").glob("*.py")]:
+    for path in [*MODULES, *(ROOT / "experiments").rglob("*.py")]:
         if not path.is_relative_to(PACKAGE / "cluster"):
             assert "ray" not in libraries_used(path), path
 

@@ -44,14 +44,31 @@ def load_dataset(config: Config) -> Dataset:
     return read_trajectories(str(path), task, substituted=False, flag="--data-dir")
 
 
+_KEPT = 2
+"""Datasets that a process keeps: that of its experiments, and that of their expert."""
+_read: dict[tuple[object, ...], Dataset] = {}
+
+
+def _read_once(path: Path, task: Task, substituted: bool, flag: str) -> Dataset:
+    """Read a file in D4RL's schema, or give back what was read of it, as long as neither it nor the task has changed."""
+    status = path.stat() if path.is_file() else None
+    key = (str(path), status and (status.st_ino, status.st_size, status.st_mtime_ns), repr(task), substituted)
+    if key not in _read:
+        check_sidecar(path)
+        dataset = read_d4rl(path, task, substituted=substituted, flag=flag)
+        while len(_read) >= _KEPT:
+            _read.pop(next(iter(_read)))
+        _read[key] = dataset
+    return _read[key]
+
+
 def read_trajectories(source: str, task: Task, *, substituted: bool, flag: str = "--data") -> Dataset:
     """Read a file in D4RL's schema, or ``minari:ID``, for `task`; `flag` is what error messages should name.
 
     Raises DataError as `load_dataset` does.
     """
     if not source.startswith(MINARI):
-        check_sidecar(Path(source))
-        return read_d4rl(Path(source), task, substituted=substituted, flag=flag)
+        return _read_once(Path(source), task, substituted, flag)
     if task.domain != "custom":
         raise DataError(
             f"{flag} {source} is a Minari dataset, which belongs to no task of D4RL's such as {task.name}: "

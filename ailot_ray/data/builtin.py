@@ -3,7 +3,7 @@
 Layout of both files: one row a state, episodes one after another, T + 1 rows for an episode of T transitions, so that
 no state is stored twice. Columns: `episode` (int32), `observation` (11 floats), `action` (3 floats) and `reward`, both
 null on the last state of an episode, and `end` ("terminal" or "timeout"), null on all others.
-``experiments/make_builtin_data.py`` makes them.
+``experiments/tools/make_builtin_data.py`` makes them.
 """
 
 import json

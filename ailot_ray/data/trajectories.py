@@ -1,11 +1,14 @@
 """A dataset cut into trajectories: flat arrays of transitions and the rows at which each trajectory starts."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from ailot_ray.errors import DataError
 
 End = Literal["terminal", "timeout", "gap", "file"]
 """Why a trajectory ended: a terminal state, a time limit, a hidden jump to another state, or the end of the file."""
@@ -51,6 +54,69 @@ class Dataset:
     offsets: NDArray[np.int64]
     ends: tuple[End, ...]
     notes: LoadNotes
+
+    @classmethod
+    def from_arrays(
+        cls,
+        observations: ArrayLike,
+        next_observations: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike,
+        actions: ArrayLike | None = None,
+        rewards: ArrayLike | None = None,
+        terminals: ArrayLike | None = None,
+        task: str = "arrays",
+    ) -> "Dataset":
+        """A dataset of arrays alone: observations (N, o), one trajectory after the other, `lengths` (E,) steps each.
+
+        Successors that are not given are the next row of the trajectory, and its last state itself at the end. Raises
+        DataError where shapes do not go together or a number is not finite.
+
+        >>> Dataset.from_arrays(np.zeros((5, 3)), lengths=[2, 3]).trajectories
+        2
+        """
+        states = np.ascontiguousarray(observations, np.float32)
+        sizes = np.asarray(lengths, np.int64)
+        n = len(states)
+        if states.ndim != 2 or sizes.ndim != 1 or not len(sizes) or (sizes < 1).any() or sizes.sum() != n:
+            told = f"observations of shape {states.shape} and lengths that sum to {sizes.sum()}"
+            raise DataError(f"{told}: observations must be (N, o), and lengths positive with the sum N")
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        ends = np.zeros(n, np.bool_)
+        ends[offsets[1:] - 1] = True
+        if next_observations is None:
+            successors = np.where(ends[:, None], states, np.roll(states, -1, 0))
+        else:
+            successors = np.ascontiguousarray(next_observations, np.float32)
+        acts = np.zeros((n, 0), np.float32) if actions is None else np.ascontiguousarray(actions, np.float32)
+        true = None if rewards is None else np.ascontiguousarray(rewards, np.float32)
+        stops = np.zeros(n, np.bool_) if terminals is None else np.asarray(terminals, np.bool_)
+        shapes = {"next_observations": (successors, states.shape), "actions": (acts, (n, *acts.shape[1:]))}
+        shapes |= {"terminals": (stops, (n,))} | ({} if true is None else {"rewards": (true, (n,))})
+        for name, (array, shape) in {"observations": (states, states.shape), **shapes}.items():
+            if array.shape != shape:
+                raise DataError(f"{name} is of shape {array.shape}, but it must be {shape}")
+            if not np.isfinite(array).all():
+                raise DataError(f"{name} holds a number that is not finite: leave such steps out")
+        digest = hashlib.sha256(b"".join(part.tobytes() for part in (states, successors, acts, stops, sizes)))
+        if true is not None:
+            digest.update(true.tobytes())
+        known = ~ends if next_observations is None else np.ones(n, np.bool_)
+        return cls(
+            task=task,
+            source="arrays",
+            digest=digest.hexdigest(),
+            substituted=True,
+            observations=states,
+            actions=acts,
+            next_observations=successors,
+            rewards=true,
+            terminals=stops,
+            successor_known=known,
+            offsets=offsets,
+            ends=tuple("terminal" if stops[stop - 1] else "timeout" for stop in offsets[1:]),
+            notes=LoadNotes(n),
+        )
 
     def __len__(self) -> int:
         return len(self.observations)

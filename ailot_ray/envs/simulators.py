@@ -1,6 +1,7 @@
 """The evaluation environment of a task, as D4RL defines it: same observations, rewards, horizon and end of an episode."""
 
 import contextlib
+import importlib
 import io
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from ailot_ray.config import Simulator, Target
 from ailot_ray.envs.adroit import ADROIT, D4RLAdroit
 from ailot_ray.envs.ant import CAMERA
 from ailot_ray.envs.custom import make_custom
-from ailot_ray.envs.original import D4RLEnv
 from ailot_ray.errors import SimulatorError
 from ailot_ray.mazes import MAZES
 from ailot_ray.tasks import Task
@@ -44,7 +44,7 @@ def make_env(task: Task, *, render: bool = False, target: Target = "centre", sim
     AntMaze tasks are D4RL's (:mod:`ailot_ray.envs.antmaze`), with the target at the `centre` of the goal's cell or `drawn` at
     every reset; custom tasks are whatever they say, drawn as they draw themselves (:mod:`ailot_ray.envs.custom`).
 
-    With `simulator` ``d4rl`` it is D4RL's own environment instead, in a process apart (:mod:`ailot_ray.envs.original`), whose
+    With `simulator` ``d4rl`` it is D4RL's own environment instead, in a process apart (:mod:`ailot_ray.envs.d4rl`), whose
     targets D4RL draws.
 
     Raises SimulatorError where the environment is not installed, unknown, or of other sizes than the task's.
@@ -52,7 +52,7 @@ def make_env(task: Task, *, render: bool = False, target: Target = "centre", sim
     if simulator == "d4rl":
         if render:
             raise SimulatorError(f"task {task.name}: D4RL's simulator draws no video here; leave --simulator or --video out")
-        return D4RLEnv(task)
+        return importlib.import_module("ailot_ray.envs.d4rl.client").D4RLEnv(task)  # type: ignore[no-any-return]
     name = task.environment
     if task.domain == "custom":
         with _without_version_advice():

@@ -44,7 +44,7 @@ def written_out(learner: Any) -> Update | None:
         return None
     found, reason = door.update_of(learner)
     if reason:
-        _LOGGER.warning("%s trains by autograd, at about half the speed: %s", type(learner).__name__, reason)
+        _LOGGER.warning("%s trains by autograd, at about two thirds of the speed: %s", type(learner).__name__, reason)
     update: Update | None = found
     return update
 

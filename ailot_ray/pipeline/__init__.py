@@ -10,6 +10,7 @@ one can be killed at any moment: called again, it goes on from its last checkpoi
 """
 
 from ailot_ray.pipeline.align import align
+from ailot_ray.pipeline.arrays import relabel_arrays
 from ailot_ray.pipeline.collect import Collection, collect_dataset
 from ailot_ray.pipeline.diagnose import diagnose
 from ailot_ray.pipeline.evaluate import evaluate, load_policy, record_policy, reopen, score_snapshot
@@ -32,6 +33,7 @@ __all__ = [
     "pretrain",
     "record_policy",
     "relabel",
+    "relabel_arrays",
     "reopen",
     "score_snapshot",
     "train",

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from ailot_ray.__main__ import main
-from ailot_ray.envs import make_env, original, roll_out
+from ailot_ray.envs import make_env, roll_out
+from ailot_ray.envs.d4rl import client as original
 from ailot_ray.errors import SimulatorError
 from ailot_ray.tasks import TASKS, Task, get_task
 

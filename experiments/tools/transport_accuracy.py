@@ -1,6 +1,6 @@
 """How exact is the transport? Ours against POT's Sinkhorn in double precision, and the entropic gap to the linear programme.
 
-    python experiments/transport_accuracy.py [--task hopper-builtin --data FILE --trajectories 10]
+    python experiments/tools/transport_accuracy.py [--task hopper-builtin --data FILE --trajectories 10]
 
 Standardised states, k = 2, no pretraining. Prints a Markdown table: for each epsilon (relative to the mean cost) the largest
 relative difference of a per-step cost from POT's, at a tolerance of 1e-6 and at the default one, and by how much the

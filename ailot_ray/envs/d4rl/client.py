@@ -1,6 +1,6 @@
 """D4RL's original environments (mujoco-py, MuJoCo 2.1.0) as gymnasium environments: `--simulator d4rl`.
 
-They run in a process of another interpreter (:mod:`ailot_ray.envs.d4rl_worker`), because what they need does not go together
+They run in a process of another interpreter (:mod:`ailot_ray.envs.d4rl.worker`), because what they need does not go together
 with what this platform needs: gym 0.23 (d3rlpy refuses it), a second libmujoco with the same symbols, `LD_LIBRARY_PATH` set
 before the start. One worker serves all environments of this process. Nothing here imports mujoco-py, gym or d4rl.
 
@@ -25,8 +25,8 @@ from ailot_ray.errors import SimulatorError
 from ailot_ray.tasks import Task
 
 PYTHON = "AILOT_D4RL_PYTHON"
-_WORKER = Path(__file__).with_name("d4rl_worker.py")
-_OWN = Path(__file__).parents[2] / ".venv-d4rl" / "bin" / "python"
+_WORKER = Path(__file__).with_name("worker.py")
+_OWN = Path(__file__).parents[3] / ".venv-d4rl" / "bin" / "python"
 _REMEDY = f"build it with `experiments/install_d4rl_simulator.sh`, or set {PYTHON} to the interpreter that has it"
 _NAMES = {"hopper-builtin": "hopper-medium-v2"}
 """D4RL's environment for tasks that carry a name of our own; its datasets of one body share one environment."""

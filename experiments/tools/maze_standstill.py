@@ -1,6 +1,6 @@
 """Does the reward see where the ant is, and does the policy come to rest? For when an AntMaze score is low.
 
-    python experiments/maze_standstill.py --task antmaze-medium-diverse-v2 --data FILE --store DIR --icvf.steps 10000 \\
+    python experiments/tools/maze_standstill.py --task antmaze-medium-diverse-v2 --data FILE --store DIR --icvf.steps 10000 \\
         --iql.steps 40000 [--icvf.standardise True]
 
 Makes whatever of the experiment is not in the store. Prints Markdown: the share of the file's steps at which nothing of the ant

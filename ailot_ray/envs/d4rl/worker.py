@@ -1,7 +1,7 @@
 """D4RL's own environments behind a pipe. Run by the interpreter that has mujoco-py, not imported by the platform.
 
-    python -I d4rl_worker.py DESCRIPTOR  requests on standard input, replies on the file descriptor, one JSON object a line
-    python -I d4rl_worker.py --check     make one environment of each kind and step it
+    python -I worker.py DESCRIPTOR  requests on standard input, replies on the file descriptor, one JSON object a line
+    python -I worker.py --check     make one environment of each kind and step it
 
 What mujoco-py, gym and d4rl print goes to standard output and is nobody's reply. The worker ends with its standard input, so it
 does not outlive the process that started it. -I keeps the modules beside this file from standing in for others of their names.

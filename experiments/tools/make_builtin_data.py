@@ -1,7 +1,7 @@
 """Make the built-in dataset: the training history of a PPO agent on MuJoCo Hopper, and one expert trajectory.
 
-    python experiments/make_builtin_data.py collect --out DIR               # train, record every step (10 minutes)
-    python experiments/make_builtin_data.py pack --source DIR --until STEP  # thin it, write the package's files
+    python experiments/tools/make_builtin_data.py collect --out DIR               # train, record every step (10 minutes)
+    python experiments/tools/make_builtin_data.py pack --source DIR --until STEP  # thin it, write the package's files
 
 D4RL's hopper-medium-replay is everything an agent lived through until it was medium; this is the same recipe at a smaller
 size. The agent is Stable-Baselines3's PPO (requirements-dev.txt) on normalised states and rewards; the simulator is

@@ -1,6 +1,6 @@
 """What does the encoder keep of a state? Linear probes on raw states, on an untrained and on a trained encoder's intents.
 
-    python experiments/what_intents_keep.py --task halfcheetah-medium-replay-v2 --data FILE --store DIR --icvf.steps 5000
+    python experiments/tools/what_intents_keep.py --task halfcheetah-medium-replay-v2 --data FILE --store DIR --icvf.steps 5000
 
 For each space: R² on held-out episodes of a ridge regression of the recorded reward (mostly forward speed in locomotion), of
 the return of the episode that the state is from (who acts here?), and of the time elapsed in the episode; then the rank

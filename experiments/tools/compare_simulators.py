@@ -1,8 +1,8 @@
 """Is today's simulator D4RL's? The same actions from the same states in both, and the same policies' scores.
 
     experiments/install_d4rl_simulator.sh                # D4RL's own simulator, once
-    python experiments/compare_simulators.py             # nine environments: errors after 1, 10 and 100 steps
-    python experiments/compare_simulators.py --tasks hopper-builtin --policies store/policies/NAME/actor-00001000.safetensors
+    python experiments/tools/compare_simulators.py             # nine environments: errors after 1, 10 and 100 steps
+    python experiments/tools/compare_simulators.py --tasks hopper-builtin --policies store/policies/NAME/actor-1000.safetensors
 
 Each sequence starts in a state of D4RL's own reset; random actions, held for 5 steps each and the same in both, lead on from
 there. An error is the largest absolute difference over the components of the observation; the table has its median and largest
@@ -22,7 +22,7 @@ import tyro
 from numpy.typing import NDArray
 
 from ailot_ray.envs import Policy, make_env, roll_out
-from ailot_ray.envs.original import D4RLEnv
+from ailot_ray.envs.d4rl.client import D4RLEnv
 from ailot_ray.envs.simulators import Env
 from ailot_ray.method.iql import DeterministicPolicy
 from ailot_ray.pipeline.fit import load_tensors

@@ -1,6 +1,6 @@
 """Why does IQL lose to cloning here? How many of a batch's transitions the advantage weights really leave, and what that costs.
 
-    python experiments/weight_noise.py --task halfcheetah-medium-expert-v2 --data FILE --temperatures 3 1 0.3 --steps 20000
+    python experiments/tools/weight_noise.py --task halfcheetah-medium-expert-v2 --data FILE --temperatures 3 1 --steps 20000
 
 Trains IQL on the dataset's own rewards at each temperature and prints, on the way: the mean value, the standard deviation of
 the advantage, the effective sample size of the weights exp(temperature · advantage) as a share of the batch, the squared error

@@ -1,6 +1,6 @@
 """Does another library's IQL fare as ours does? For when a score surprises: is it the data, the steps, or a mistake of ours?
 
-    python experiments/d3rlpy_iql.py --task halfcheetah-medium-expert-v2 --data FILE --steps 20000
+    python experiments/tools/d3rlpy_iql.py --task halfcheetah-medium-expert-v2 --data FILE --steps 20000
 
 Trains d3rlpy's IQL on the dataset's own rewards, scaled as ours are, with the same settings, and plays its policy in the same
 environments: compare with `run --methods iql --seeds 0 --iql.steps 20000`. What differs is d3rlpy's: no cosine decay, one Adam

@@ -1,6 +1,6 @@
 """What Ray costs and gives in relabelling: throughput with 1 and 2 actors, time over the plain stage, memory of the driver.
 
-    python experiments/ray_overhead.py [--trajectories 1000 --actors 1 2 --growth 300 3000 --steps 1000]
+    python experiments/tools/ray_overhead.py [--trajectories 1000 --actors 1 2 --growth 300 3000 --steps 1000]
 
 Generated walks of `--steps` steps in Hopper's sizes, in D4RL's format, compared as standardised states (no pretraining); every
 measurement is made by a process of its own. Prints Markdown tables. Leave the machine to it: with other work on the cores the

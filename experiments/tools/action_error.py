@@ -1,6 +1,6 @@
 """How near are trained policies to the data's actions? For when a score is low: has the policy fitted the data yet?
 
-    python experiments/action_error.py --task halfcheetah-medium-expert-v2 --data FILE --store DIR
+    python experiments/tools/action_error.py --task halfcheetah-medium-expert-v2 --data FILE --store DIR
 
 For every evaluated trial of that data: mean squared difference between the policy's mean action and the data's, for episodes
 below and above the median return, on 5,000 states of each and on their first 5 steps alone (whom does the policy follow where
