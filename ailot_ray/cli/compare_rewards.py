@@ -12,7 +12,7 @@ from ailot_ray.cli.jobs import perform_all
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.errors import AilotError, ConfigError
-from ailot_ray.method.diagnostics import NEAR
+from ailot_ray.method.diagnostics import DEGENERATE_MARGIN
 from ailot_ray.methods import get_method
 from ailot_ray.pipeline import Experiment, load_report, load_shares
 from ailot_ray.report.histograms import plot_histograms
@@ -86,7 +86,7 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
         plot_measures(
             drawn, folder / "rewards.png", frozenset(name for name, (_, form) in MEASURES.items() if form.endswith("%"))
         )
-        plot_histograms(shares, NEAR, folder / "histograms.png")
+        plot_histograms(shares, DEGENERATE_MARGIN, folder / "histograms.png")
         print(f"\n{folder / 'rewards.json'}\n{folder / 'rewards.png'}\n{folder / 'histograms.png'}")
     return result
 

@@ -25,7 +25,7 @@ from ailot_ray.store import Store, write_json
 PLAN, ENDED = "plan.json", "ended"
 
 
-class Announcer(tune.Callback):
+class SweepStatusCallback(tune.Callback):
     """Keeps a sweep's files. Tune calls it in the driver's process, so one process writes them."""
 
     def __init__(self, ahead: Plan, store: Path) -> None:
@@ -76,7 +76,7 @@ class Announcer(tune.Callback):
 
 
 @contextlib.contextmanager
-def announced(ahead: Plan, store: Path) -> Iterator[Announcer]:
+def publishing_status(ahead: Plan, store: Path) -> Iterator[SweepStatusCallback]:
     """Write the plan, and hold the sweep's lock while the block runs: a plan whose lock is free is of a sweep that is over.
 
     Of two sweeps of one name the later one's files stand, and the lock is free when the earlier one ends.
@@ -85,4 +85,4 @@ def announced(ahead: Plan, store: Path) -> Iterator[Announcer]:
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(Timeout):
             stack.enter_context(lock.acquire(timeout=1.0))
-        yield Announcer(ahead, store)
+        yield SweepStatusCallback(ahead, store)

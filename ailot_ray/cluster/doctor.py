@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ailot_ray.cluster import checks
 from ailot_ray.cluster.checks import Check, Outcome, run_checks
-from ailot_ray.cluster.facts import NodeMismatchError, Origin, versions
+from ailot_ray.cluster.facts import DriverContext, NodeMismatchError, versions
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.reach import require_answer
 from ailot_ray.cluster.session import connected
@@ -50,7 +50,7 @@ class Finding:
 class Plan:
     """What every node is told to examine."""
 
-    origin: Origin | None
+    origin: DriverContext | None
     """The driver's store; None where the driver itself cannot use it."""
     versions: Mapping[str, str]
     """The driver's."""
@@ -101,29 +101,29 @@ def _examine(options: ClusterOptions, store: Path, data_dir: Path, tasks: Sequen
         except AilotError as error:
             yield Finding(CLUSTER, "Ray", *checks.failed(error))
             return
-        good = origin if isinstance(origin, Origin) else None
+        good = origin if isinstance(origin, DriverContext) else None
         yield from _examine_nodes(Plan(good, versions(), data_dir, tasks, seconds))
 
 
 @contextlib.contextmanager
-def _marked(store: Path) -> Iterator[Origin | StoreError]:
+def _marked(store: Path) -> Iterator[DriverContext | StoreError]:
     """Mark `store` as the driver's, and remove the mark and folders that were not there; the error where that cannot be."""
     new = [folder for folder in (store / ".nodes", store) if not folder.exists()]
     try:
-        origin: Origin | StoreError = Origin.here(store)
+        origin: DriverContext | StoreError = DriverContext.here(store)
     except StoreError as error:
         origin = error
     try:
         yield origin
     finally:
-        if isinstance(origin, Origin):
+        if isinstance(origin, DriverContext):
             origin.forget()
         for folder in new:
             with contextlib.suppress(OSError):  # fails, as it should, where another command has begun to use it
                 folder.rmdir()
 
 
-def _of_driver(origin: Origin | StoreError) -> Outcome:
+def _of_driver(origin: DriverContext | StoreError) -> Outcome:
     if isinstance(origin, StoreError):
         return checks.failed(origin, SHARE)
     return Outcome(True, f"writes {origin.store}")
@@ -170,7 +170,7 @@ def examine_here(gpus: float, plan: Plan) -> dict[str, Outcome]:
     return run_checks(here)
 
 
-def _storage(origin: Origin | None) -> Outcome:
+def _storage(origin: DriverContext | None) -> Outcome:
     """Whether the node sees the driver's store and can write it."""
     if origin is None:
         return Outcome(None, "not tried: the driver itself cannot write the store")

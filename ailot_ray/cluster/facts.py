@@ -67,7 +67,7 @@ def differences(here: Mapping[str, str], driver: Mapping[str, str]) -> list[str]
 
 
 @dataclass(frozen=True)
-class Origin:
+class DriverContext:
     """What travels with every remote call: paths and expectations, never data."""
 
     store: Path
@@ -76,7 +76,7 @@ class Origin:
     versions: Mapping[str, str]
 
     @classmethod
-    def here(cls, store: Path) -> "Origin":
+    def here(cls, store: Path) -> "DriverContext":
         """Mark `store` (made absolute) as this driver's. Raises StoreError where it cannot be written."""
         token = uuid.uuid4().hex
         store = store.absolute()

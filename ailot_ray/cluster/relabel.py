@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from ailot_ray.cluster.facts import Origin
+from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.session import ClusterError, capacity, gpus_per_worker, limit_gpu_memory, raised, worker_resources
 from ailot_ray.config import Config
@@ -21,7 +21,7 @@ from ailot_ray.pipeline.align import SHARD, PartSolver, merge_parts, missing_par
 from ailot_ray.progress import progress_bar, silence
 from ailot_ray.store import Artefact, Key, Store, digest_of
 
-DEATHS = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
+LOST_WORKER_ERRORS = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError)
 """How the end of an actor shows: killed or lost with its node, or ended by Ray before the node's memory was full."""
 FAREWELL_SECONDS = 10.0
 
@@ -40,7 +40,7 @@ class Alignment:
 class PartWorker:
     """The body of an actor. One that dies takes nothing with it but its loaded data and the part it was at."""
 
-    def __init__(self, origin: Origin, config: Config, seed: int, digest: str, gpus: float) -> None:
+    def __init__(self, origin: DriverContext, config: Config, seed: int, digest: str, gpus: float) -> None:
         self.origin, self.config, self.seed, self.digest, self.gpus = origin, config, seed, digest, gpus
         self.solver: PartSolver | None = None
 
@@ -60,7 +60,7 @@ class PartWorker:
         return number
 
 
-def align_by_actors(origin: Origin, config: Config, seed: int, options: ClusterOptions) -> Artefact:
+def align_by_actors(origin: DriverContext, config: Config, seed: int, options: ClusterOptions) -> Artefact:
     """The alignment of one seed's intents, which must have been trained; bytes as `ailot_ray.pipeline.align` makes them.
 
     Shows trajectories per second and the time left. The driver's memory does not depend on the size of the dataset. Raises
@@ -88,7 +88,7 @@ def align_by_actors(origin: Origin, config: Config, seed: int, options: ClusterO
         raise raised(error) from error
 
 
-def relabel_by_actors(origin: Origin, config: Config, seed: int, options: ClusterOptions) -> Artefact:
+def relabel_by_actors(origin: DriverContext, config: Config, seed: int, options: ClusterOptions) -> Artefact:
     """Alignment by actors, then the rewards and the report, made in one task."""
     align_by_actors(origin, config, seed, options)
     try:
@@ -103,7 +103,7 @@ def _size(found: Alignment, number: int) -> int:
 
 
 def _solve_all(
-    origin: Origin, config: Config, seed: int, options: ClusterOptions, digest: str, missing: list[int], folder: Path
+    origin: DriverContext, config: Config, seed: int, options: ClusterOptions, digest: str, missing: list[int], folder: Path
 ) -> Iterator[int]:
     # One rule for every death, in place of Ray's restarts: when a node is lost, calls that Ray repeats are all used up within
     # milliseconds, before it knows of the loss. A replacement may start on another node, or wait for one to come.
@@ -130,7 +130,7 @@ def _solve_all(
             actor, number = solving.pop(ready)
             try:
                 ray.get(ready)
-            except DEATHS as error:
+            except LOST_WORKER_ERRORS as error:
                 deaths[number] += 1
                 if deaths[number] > options.retries:
                     raise ClusterError(
@@ -156,7 +156,7 @@ def _solve_all(
 
 
 @ray.remote(num_cpus=1)
-def _describe(origin: Origin, config: Config, seed: int) -> Alignment:
+def _describe(origin: DriverContext, config: Config, seed: int) -> Alignment:
     origin.require_same_node()
     experiment = Experiment.open(config, Store(origin.store))
     require_length(experiment)
@@ -172,7 +172,7 @@ def _merge(folder: Path, parts: int) -> None:
 
 
 @ray.remote(num_cpus=1)
-def _relabel(origin: Origin, config: Config, seed: int) -> Artefact:
+def _relabel(origin: DriverContext, config: Config, seed: int) -> Artefact:
     origin.require_same_node()
     silence()
     return relabel(Experiment.open(config, Store(origin.store)), [seed])[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 import ray
 import torch
 
-from ailot_ray.cluster.facts import Origin
+from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.reach import require_answer
 from ailot_ray.errors import AilotError
@@ -34,7 +34,7 @@ class ClusterError(AilotError):
 
 
 @contextlib.contextmanager
-def connected(options: ClusterOptions, store: Path) -> Iterator[Origin]:
+def connected(options: ClusterOptions, store: Path) -> Iterator[DriverContext]:
     """Join the cluster of `options`, or start Ray on this machine; yields what remote calls carry along.
 
     A session that is already open is used and left open. Otherwise the connection is closed at the end, by whatever end: a
@@ -42,7 +42,7 @@ def connected(options: ClusterOptions, store: Path) -> Iterator[Origin]:
     where Ray cannot be reached, StoreError where `store` cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        origin = Origin.here(store)
+        origin = DriverContext.here(store)
         stack.callback(origin.forget)
         if not ray.is_initialized():
             address = options.address or os.environ.get("RAY_ADDRESS")

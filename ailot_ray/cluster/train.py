@@ -19,7 +19,7 @@ import ray.train
 from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from ailot_ray.cluster.facts import Origin
+from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.session import capacity, gpus_per_worker, limit_gpu_memory, raised
 from ailot_ray.cluster.work import Job, Point, copy_files, perform
@@ -36,7 +36,7 @@ RAY_FOLDER = "ray"
 class _Assignment:
     """What a worker group is started with."""
 
-    origin: Origin
+    origin: DriverContext
     job: Job
     gpus: float
     verdict: Path
@@ -44,7 +44,7 @@ class _Assignment:
 
 
 def fit_by_train(
-    origin: Origin, job: Job, options: ClusterOptions, workers: int | None = None, callbacks: Sequence[Any] = ()
+    origin: DriverContext, job: Job, options: ClusterOptions, workers: int | None = None, callbacks: Sequence[Any] = ()
 ) -> None:
     """Do `job` in a TorchTrainer of at most one worker a seed; on GPUs, of as many as `workers` (default 1, seeds stacked).
 

@@ -17,8 +17,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from ailot_ray.cluster.announce import Announcer, announced
-from ailot_ray.cluster.facts import Origin
+from ailot_ray.cluster.announce import SweepStatusCallback, publishing_status
+from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.plan import Plan, plan
 from ailot_ray.cluster.relabel import align_by_actors
@@ -74,14 +74,14 @@ def run_sweep(sweep: Sweep, store: Path, options: ClusterOptions, wandb: Wandb |
     waiting = [chosen for chosen, scores in ahead.trials if sweep.space or not scores <= done]
     if not waiting:
         return SweepResult(sweep, settings, frozenset(done))
-    with connected(options, store) as origin, announced(ahead, origin.store) as announcer:
+    with connected(options, store) as origin, publishing_status(ahead, origin.store) as announcer:
         if not sweep.space:
             prepare(origin, ahead, options, lambda failure: sys.stderr.write(f"ailot_ray: {failure}\n"))
         return _tune(origin, sweep, settings, waiting, options, announcer, wandb)
 
 
 def prepare(
-    origin: Origin, ahead: Plan, options: ClusterOptions, tell: Callable[[str], object], alignments: bool = True
+    origin: DriverContext, ahead: Plan, options: ClusterOptions, tell: Callable[[str], object], alignments: bool = True
 ) -> None:
     """Make the pretrainings and alignments that trials share, each once.
 
@@ -129,24 +129,24 @@ def use_train(options: ClusterOptions, jobs: int) -> bool:
 
 
 @ray.remote(num_cpus=0)
-def _prepare_job(origin: Origin, job: Job, options: ClusterOptions) -> None:
+def _prepare_job(origin: DriverContext, job: Job, options: ClusterOptions) -> None:
     fit_by_train(origin, job, options)
 
 
 @ray.remote(num_cpus=1)
-def _perform_job(origin: Origin, job: Job, gpus: float) -> None:
+def _perform_job(origin: DriverContext, job: Job, gpus: float) -> None:
     origin.require_same_node()
     limit_gpu_memory(gpus)
     perform(Experiment.open(job.config, Store(origin.store)), job, lambda point: None)
 
 
 def _tune(
-    origin: Origin,
+    origin: DriverContext,
     sweep: Sweep,
     settings: Sequence[Mapping[str, Any]],
     waiting: Sequence[Mapping[str, Any]],
     options: ClusterOptions,
-    announcer: Announcer,
+    announcer: SweepStatusCallback,
     wandb: Wandb | None,
 ) -> SweepResult:
     count = sweep.samples if sweep.space else len(waiting)
@@ -213,7 +213,7 @@ def _domain(domain: Range | Sequence[Any]) -> Any:
     return tune.loguniform(domain.low, domain.high) if domain.log else tune.uniform(domain.low, domain.high)
 
 
-def _scores(origin: Origin, sweep: Sweep, trials: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+def _scores(origin: DriverContext, sweep: Sweep, trials: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     experiment: Experiment | None = None
     digests = set()
     for chosen in trials:
@@ -227,7 +227,7 @@ def _last_line(error: BaseException) -> str:
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 
-def _trial(params: dict[str, Any], origin: Origin, sweep: Sweep, options: ClusterOptions, workers: int) -> None:
+def _trial(params: dict[str, Any], origin: DriverContext, sweep: Sweep, options: ClusterOptions, workers: int) -> None:
     """One configuration with all its seeds, inside a Tune trial: with Ray Train (`workers` of it) or here (0)."""
     job = Job("evaluate", sweep.config(params["settings"]), sweep.seeds)
     total = job.config.iql.steps

@@ -55,10 +55,10 @@ class Point:
         return float(np.std(list(self.values.values()), ddof=1)) if len(self.values) > 1 else 0.0
 
 
-Tell = Callable[[Point], None]
+Report = Callable[[Point], None]
 
 
-class Gathered:
+class SeedBarrier:
     """Collects values of seeds that may not advance together, and tells of each step once, when every seed has reached it.
 
     A seed records all of its steps, in their order; those it recorded before it may record again. So each worker of a group
@@ -66,7 +66,7 @@ class Gathered:
     barrier, and a worker that reports less often than another would stop it for ever.
     """
 
-    def __init__(self, seeds: Sequence[int], tell: Tell) -> None:
+    def __init__(self, seeds: Sequence[int], tell: Report) -> None:
         self.seeds, self.tell = tuple(seeds), tell
         self.values: dict[int, dict[int, float]] = {}
         self.files: dict[int, dict[int, Path]] = {}
@@ -83,13 +83,13 @@ class Gathered:
             self.tell(Point(ready, self.values.pop(ready), self.files.pop(ready, {})))
 
 
-def perform(experiment: Experiment, job: Job, tell: Tell) -> None:
+def perform(experiment: Experiment, job: Job, tell: Report) -> None:
     """Do `job` and tell of each step that all its seeds have reached. Raises what the stages raise."""
     {"pretrain": _pretrain, "train": _train, "evaluate": _evaluate}[job.stage](experiment, job.seeds, tell)
 
 
-def _pretrain(experiment: Experiment, seeds: Sequence[int], tell: Tell) -> None:
-    gathered, total = Gathered(seeds, tell), experiment.config.icvf.steps
+def _pretrain(experiment: Experiment, seeds: Sequence[int], tell: Report) -> None:
+    gathered, total = SeedBarrier(seeds, tell), experiment.config.icvf.steps
     reached = dict.fromkeys(seeds, 0)
 
     def record(together: Sequence[int], point: dict[str, Any]) -> None:
@@ -105,13 +105,13 @@ def _pretrain(experiment: Experiment, seeds: Sequence[int], tell: Tell) -> None:
                 record([seed], point)
 
 
-def _train(experiment: Experiment, seeds: Sequence[int], tell: Tell) -> None:
+def _train(experiment: Experiment, seeds: Sequence[int], tell: Report) -> None:
     for group in _groups(experiment, seeds):
         train(experiment, group)
 
 
-def _evaluate(experiment: Experiment, seeds: Sequence[int], tell: Tell) -> None:
-    gathered, reached = Gathered(seeds, tell), dict.fromkeys(seeds, 0)
+def _evaluate(experiment: Experiment, seeds: Sequence[int], tell: Report) -> None:
+    gathered, reached = SeedBarrier(seeds, tell), dict.fromkeys(seeds, 0)
     config = experiment.config.iql
     early = snapshot_steps(config.steps, config.snapshots)[:-1]  # the last is told when all is sealed: who hears may kill us
     for group in _groups(experiment, seeds):

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ailot_ray.data.cutting import successor_jumps
-from ailot_ray.data.trajectories import Dataset, End, Expert, LoadNotes
+from ailot_ray.data.trajectories import Dataset, End, Expert, LoadReport
 from ailot_ray.errors import DataError
 from ailot_ray.files import replacing, sha256_of
 from ailot_ray.tasks import Task
@@ -62,7 +62,7 @@ def read_builtin(task: Task, folder: Path = FOLDER) -> Dataset:
         successor_known=np.ones(len(terminals), np.bool_),
         offsets=episodes.offsets,
         ends=episodes.ends,
-        notes=LoadNotes(len(terminals), largest_action=float(np.abs(episodes.actions).max())),
+        notes=LoadReport(len(terminals), largest_action=float(np.abs(episodes.actions).max())),
     )
 
 

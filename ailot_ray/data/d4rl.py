@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ailot_ray.data.cutting import Cut, cut, position_jumps, successor_jumps
 from ailot_ray.data.maze_checks import check_maze
 from ailot_ray.data.scaling import to_unit
-from ailot_ray.data.trajectories import Dataset, LoadNotes
+from ailot_ray.data.trajectories import Dataset, LoadReport
 from ailot_ray.errors import DataError
 from ailot_ray.files import sha256_of
 from ailot_ray.tasks import Task
@@ -86,7 +86,7 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
         successor_known=known,
         offsets=pieces.offsets,
         ends=pieces.ends,
-        notes=LoadNotes(
+        notes=LoadReport(
             transitions_in_file=len(terminals),
             dropped=len(terminals) - len(rows),
             clipped=int(outside.sum()),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ailot_ray.config import MINARI
 from ailot_ray.data.scaling import to_unit
-from ailot_ray.data.trajectories import Dataset, End, LoadNotes
+from ailot_ray.data.trajectories import Dataset, End, LoadReport
 from ailot_ray.errors import DataError
 from ailot_ray.tasks import Task
 
@@ -57,7 +57,7 @@ def read_minari(reference: str, task: Task) -> Dataset:
         successor_known=np.ones(len(actions), np.bool_),
         offsets=offsets,
         ends=_ends(arrays, offsets[1:] - 1),
-        notes=LoadNotes(
+        notes=LoadReport(
             transitions_in_file=len(actions),
             clipped=int((np.abs(actions) > 1.0).any(axis=1).sum()),
             largest_action=float(np.abs(actions).max()),

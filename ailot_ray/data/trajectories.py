@@ -15,7 +15,7 @@ End = Literal["terminal", "timeout", "gap", "file"]
 
 
 @dataclass(frozen=True)
-class LoadNotes:
+class LoadReport:
     """What had to be mended while reading a file; `data inspect` prints it."""
 
     transitions_in_file: int
@@ -53,7 +53,7 @@ class Dataset:
     """False where `next_observations` repeats the state because the file does not tell it (last step before a terminal)."""
     offsets: NDArray[np.int64]
     ends: tuple[End, ...]
-    notes: LoadNotes
+    notes: LoadReport
 
     @classmethod
     def from_arrays(
@@ -115,7 +115,7 @@ class Dataset:
             successor_known=known,
             offsets=offsets,
             ends=tuple("terminal" if stops[stop - 1] else "timeout" for stop in offsets[1:]),
-            notes=LoadNotes(n),
+            notes=LoadReport(n),
         )
 
     def __len__(self) -> int:

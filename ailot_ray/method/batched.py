@@ -13,9 +13,9 @@ from ailot_ray.config import Metric, TransportConfig
 from ailot_ray.method.sinkhorn import Dense, sinkhorn
 from ailot_ray.method.transport import Alignment, squared_distances
 
-COPIES = 12
+MATRICES_PER_PROBLEM = 12
 """Matrices (n, m) of a problem that are held at once: costs, kernel, plan and what is made on the way to them."""
-SHARE = 0.5
+MEMORY_FRACTION = 0.5
 """Of the free memory, for a batch."""
 HOST_BYTES = 1 << 28
 """A batch on a CPU, where a larger one is no faster."""
@@ -30,7 +30,7 @@ def align_batch(
     """
     assert config.k is not None and config.solver in (None, "sinkhorn")
     longest = max(len(agent) for agent in agents)
-    problem_bytes = COPIES * longest * len(expert) * expert.element_size()
+    problem_bytes = MATRICES_PER_PROBLEM * longest * len(expert) * expert.element_size()
     size = max(1, (limit or _free(expert.device)) // problem_bytes)
     for begin in range(0, len(agents), size):
         yield from _solve(agents[begin : begin + size], expert, config)
@@ -40,7 +40,7 @@ def _free(device: torch.device) -> int:
     if device.type != "cuda":
         return HOST_BYTES
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, to be used again
-    return int(SHARE * (torch.cuda.mem_get_info(device)[0] + unused))
+    return int(MEMORY_FRACTION * (torch.cuda.mem_get_info(device)[0] + unused))
 
 
 def _solve(agents: Sequence[Tensor], expert: Tensor, config: TransportConfig) -> list[Alignment]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-NEAR = 0.02
+DEGENERATE_MARGIN = 0.02
 """Rewards within this fraction of α of 0, or of α, count as collapsed or saturated."""
 
 
@@ -91,7 +91,7 @@ def look_ahead_distance(
 
 def collapse_and_saturation(squashed: NDArray[np.float64], alpha: float) -> tuple[float, float]:
     """Shares of rewards α·exp(−τ·c/s) that are near 0 and near α."""
-    return float(np.mean(squashed < NEAR * alpha)), float(np.mean(squashed > (1 - NEAR) * alpha))
+    return float(np.mean(squashed < DEGENERATE_MARGIN * alpha)), float(np.mean(squashed > (1 - DEGENERATE_MARGIN) * alpha))
 
 
 def relabel_correlations(

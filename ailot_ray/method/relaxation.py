@@ -25,7 +25,7 @@ OMEGA_MAX = 1.9
 PER_DEPTH = 1.3
 LOWER = 0.9
 """What is left of ω − 1 after the error has grown."""
-ASTRAY = 1.0
+MAX_LINEAR_ERROR = 1.0
 """An L1 error, of at most 2, above which convergence has not set in: its rate means nothing, and over-relaxed iterations can go
 round in circles, where plain ones always find down."""
 STEP = 0.1
@@ -42,7 +42,7 @@ def relax(omega: float, cap: float, rate: float, error: float) -> tuple[float, f
 
     λ can be below ω − 1 only while the slowest part of the error does not show yet; nothing follows from it then.
     """
-    if error > ASTRAY:
+    if error > MAX_LINEAR_ERROR:
         return lower(omega, cap)[0], cap
     if rate > 1.0:
         return lower(omega, cap)
@@ -70,6 +70,6 @@ def relax_all(omega: Tensor, cap: Tensor, rate: Tensor, error: Tensor) -> tuple[
     best = 2.0 / (1.0 + (1.0 - plain.clamp(max=0.9999)).sqrt())
     raised = torch.where(rate > omega - 1.0, torch.maximum(torch.minimum(best, cap), omega), omega)
     lowered = 1.0 + LOWER * (omega - 1.0)
-    astray, grew = error > ASTRAY, rate > 1.0
+    astray, grew = error > MAX_LINEAR_ERROR, rate > 1.0
     cap = torch.where(grew & ~astray, torch.minimum(cap, lowered + STEP), cap)
     return torch.where(astray | grew, lowered, raised), cap

@@ -31,12 +31,12 @@ from ailot_ray.records import RelabelReport, read_record
 from ailot_ray.store import Artefact, write_json, write_parquet
 
 DIAGNOSTICS = "diagnostics.json"
-BINS = 128
+MAX_BINS = 128
 """Rows and columns that a coupling keeps at most."""
 HORIZONS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120)
-PAIRS = 2000
+PAIRS_PER_HORIZON = 2000
 """Pairs of states at each horizon."""
-PLACES = 6000
+MAX_STATES = 6000
 """States drawn over a maze."""
 
 
@@ -96,7 +96,7 @@ class _Sampler:
             write_parquet(folder / "coupling.parquet", pa.concat_tables(self.couplings))
         write_parquet(folder / "isometry.parquet", self._isometry())
         if self.maze:
-            some = np.sort(np.random.default_rng(0).permutation(len(dataset))[:PLACES])
+            some = np.sort(np.random.default_rng(0).permutation(len(dataset))[:MAX_STATES])
             at = dataset.observations[some, :2]
             write_parquet(folder / "places.parquet", pa.table({"x": at[:, 0], "y": at[:, 1], "reward": squashed[some]}))
 
@@ -141,7 +141,7 @@ class _Sampler:
             starts = np.flatnonzero(np.arange(len(dataset)) + horizon <= last)
             if not len(starts):
                 continue
-            rows = generator.choice(starts, PAIRS)
+            rows = generator.choice(starts, PAIRS_PER_HORIZON)
             for name, space in spaces.items():
                 ahead, here = space(dataset.observations[rows + horizon]), space(dataset.observations[rows])
                 low, median, high = np.quantile((ahead - here).double().norm(dim=1).cpu().numpy(), (0.25, 0.5, 0.75))
@@ -154,7 +154,7 @@ def _same(states: NDArray[np.float32], expert: Expert) -> bool:
 
 
 def _binned(name: str, plan: Tensor, first: int) -> pa.Table:
-    """A coupling (Ta, Te') summed over at most BINS × BINS blocks, with the steps at which each block begins and ends."""
+    """A coupling (Ta, Te') summed over at most MAX_BINS × MAX_BINS blocks, with the steps where each block begins and ends."""
     rows, columns = (_edges(size) for size in plan.shape)
     mass = np.add.reduceat(np.add.reduceat(plan.double().cpu().numpy(), rows[:-1], axis=0), columns[:-1], axis=1)
     down, across = (index.ravel() for index in np.indices(mass.shape))
@@ -169,4 +169,4 @@ def _binned(name: str, plan: Tensor, first: int) -> pa.Table:
 
 
 def _edges(size: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, size, min(size, BINS) + 1).round().astype(np.int64))
+    return np.unique(np.linspace(0, size, min(size, MAX_BINS) + 1).round().astype(np.int64))

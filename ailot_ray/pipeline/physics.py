@@ -18,7 +18,7 @@ from ailot_ray.tasks import Task, get_task
 
 SAMPLES = 1000
 """Steps that are taken again at most."""
-FITS, NEAR = 1e-5, 1e-3
+SAME_ERROR, SIMILAR_ERROR = 1e-5, 1e-3
 """Median errors up to which the simulator is the file's, and up to which it is nearly: float32 states give 2e-7 to 7e-7 in the
 same MuJoCo; another mass, gravity or time step gives more than 1e-2."""
 DOOR_STEPS, DOOR_FITS, DOOR_NEAR = 20, 1e-2, 3e-2
@@ -71,7 +71,7 @@ def check_physics(dataset: Dataset, seed: int = 0) -> PhysicsReport:
     finally:
         env.close()
     state_error, median = np.median(errors, axis=0)
-    fits, near = (FITS, NEAR) if known else (DOOR_FITS, DOOR_NEAR)
+    fits, near = (SAME_ERROR, SIMILAR_ERROR) if known else (DOOR_FITS, DOOR_NEAR)
     largest = max(median, state_error)
     return PhysicsReport(
         environment=name,

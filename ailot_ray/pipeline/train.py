@@ -16,7 +16,7 @@ from ailot_ray.pipeline.relabel import load_rewards, relabel
 from ailot_ray.store import Artefact, write_json
 
 CURVE = "curve.json"
-FEW = 0.1
+MIN_EFFECTIVE_SHARE = 0.1
 """Effective share of a batch (:func:`ailot_ray.method.iql.effective_share`) below which a training is warned about."""
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def train(experiment: Experiment, seeds: Sequence[int], on_snapshot: OnSnapshot 
 def _warn_of_few(label: str, seed: int, curve: Curve) -> None:
     """Say so where advantage weights left a policy little to learn from; one batch is noisy, so over the last tenth."""
     shares = [point["effective_share"] for point in curve[-max(1, len(curve) // 10) :] if "effective_share" in point]
-    if shares and float(np.mean(shares)) < FEW:
+    if shares and float(np.mean(shares)) < MIN_EFFECTIVE_SHARE:
         _LOGGER.warning(
             "%s: seed %d ended on an effective %.0f %% of each batch: nearly all advantage weight is on a few transitions. "
             "A lower --iql.temperature follows the data more closely while the value has not converged",

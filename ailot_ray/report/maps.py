@@ -21,7 +21,7 @@ _BIN = CELL / 4
 """Metres of a side of the squares that rewards are averaged over."""
 _RIM = 0.6
 """Metres of the outer walls that are shown."""
-SHOWN = 12
+MAX_TRAJECTORIES = 12
 """Trajectories that are drawn."""
 
 
@@ -61,7 +61,10 @@ def plot_rewards_on_maze(
     image = means.imshow(
         _mean_rewards(maze, positions, rewards), origin="lower", extent=maze.extent, cmap=_COLOURS, norm=norm, zorder=1
     )
-    titles = (f"{min(SHOWN, len(offsets) - 1)} of {len(offsets) - 1:,} trajectories", "mean reward over squares of 1 m")
+    titles = (
+        f"{min(MAX_TRAJECTORIES, len(offsets) - 1)} of {len(offsets) - 1:,} trajectories",
+        "mean reward over squares of 1 m",
+    )
     for axes, text in zip((paths, means), titles, strict=True):
         draw_maze(axes, maze)
         axes.set_title(text, fontsize=9, loc="left")
@@ -89,7 +92,7 @@ def _spread(rewards: NDArray[np.float32], offsets: NDArray[np.int64]) -> list[in
     lengths = np.diff(offsets)
     order = np.argsort(np.add.reduceat(rewards.astype(np.float64), offsets[:-1]) / lengths, kind="stable")
     order = order[lengths[order] > 1]
-    ranks = np.linspace(0, len(order) - 1, min(SHOWN, len(order))).round().astype(int)
+    ranks = np.linspace(0, len(order) - 1, min(MAX_TRAJECTORIES, len(order))).round().astype(int)
     return [int(number) for number in order[ranks]]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ailot_ray.cluster.announce import Announcer, announced
+from ailot_ray.cluster.announce import SweepStatusCallback, publishing_status
 from ailot_ray.cluster.plan import plan
 from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.config import IQLConfig
@@ -30,7 +30,7 @@ def states(store: Path) -> dict[str, int]:
 def test_a_sweep_from_its_plan_to_its_end(tmp_path: Path) -> None:
     store = tmp_path / "store"
     sweep = tiny_sweep(tmp_path, grid={"reward.tau": (0.1, 0.5, 2.0, 5.0)})
-    with announced(plan(sweep, store), store) as announcer:
+    with publishing_status(plan(sweep, store), store) as announcer:
         assert states(store) == {"waiting": 8}
         runs = Sources([store]).read().runs
         assert {run.config["reward.tau"] for run in runs} == {0.1, 0.5, 2.0, 5.0} and {run.sweeps for run in runs} == {
@@ -56,14 +56,14 @@ def test_a_sweep_from_its_plan_to_its_end(tmp_path: Path) -> None:
         }
     assert states(store)["interrupted"] == 1
 
-    with announced(plan(sweep, store), store):  # what failed is tried again
+    with publishing_status(plan(sweep, store), store):  # what failed is tried again
         assert states(store) == {"waiting": 7, "done": 1}
 
 
 def test_a_searchs_trials_are_added_as_they_are_drawn(tmp_path: Path) -> None:
     store = tmp_path / "store"
     sweep = Sweep("search", tiny(tmp_path), space={"reward.tau": Range(0.1, 2.0)}, seeds=(0,), samples=5)
-    announcer = Announcer(plan(sweep, store), store)
+    announcer = SweepStatusCallback(plan(sweep, store), store)
     file = store / "sweeps" / "search" / "plan.json"
     assert read_json(file) == {"sweep": "search", "samples": 5, "trials": []}
     for tau in (0.3, 0.7, 0.3):  # the same trial started again is no other
@@ -75,6 +75,6 @@ def test_a_searchs_trials_are_added_as_they_are_drawn(tmp_path: Path) -> None:
 def test_the_later_of_two_sweeps_of_one_name_stands(tmp_path: Path) -> None:
     store, sweep = tmp_path / "store", tiny_sweep(tmp_path, grid={"reward.tau": (0.1, 0.5)})
     other = replace(sweep, base=replace(sweep.base, iql=IQLConfig(steps=9, batch_size=16, width=16, snapshots=2)))
-    with announced(plan(sweep, store), store), announced(plan(other, store), store):
+    with publishing_status(plan(sweep, store), store), publishing_status(plan(other, store), store):
         assert {run.config["iql.steps"] for run in Sources([store]).read().runs} == {9}
         assert states(store) == {"waiting": 4}

@@ -14,7 +14,7 @@ import ray
 from ailot_ray.__main__ import main
 from ailot_ray.cluster import doctor
 from ailot_ray.cluster.doctor import DRIVER, Finding, examine
-from ailot_ray.cluster.facts import TOKENS, NodeMismatchError, Origin, versions
+from ailot_ray.cluster.facts import TOKENS, DriverContext, NodeMismatchError, versions
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.reach import UnreachableError, require_answer
 
@@ -160,7 +160,7 @@ def test_a_node_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_store_that_a_node_cannot_write_or_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    origin = Origin.here(tmp_path)
+    origin = DriverContext.here(tmp_path)
     origin.require_same_store()
     assert {path.name for path in (tmp_path / TOKENS).iterdir()} == {origin.token}
     (tmp_path / TOKENS / origin.token).rename(tmp_path / TOKENS / "other")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ailot_ray.cluster import facts, relabel_by_actors
-from ailot_ray.cluster.facts import TOKENS, NodeMismatchError, Origin
+from ailot_ray.cluster.facts import TOKENS, DriverContext, NodeMismatchError
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.session import ClusterError, connected
 from ailot_ray.config import Config, ICVFConfig
@@ -181,7 +181,7 @@ def test_a_setting_that_only_the_data_refuses(config: Config, tmp_path: Path) ->
 
 def test_a_store_that_is_not_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "NFS_SECONDS", 0.3)
-    here = Origin.here(tmp_path / "store")
+    here = DriverContext.here(tmp_path / "store")
     here.require_same_node()
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ailot_ray.cluster.work import Gathered, Job, Point, Stage, copy_files, perform
+from ailot_ray.cluster.work import Job, Point, SeedBarrier, Stage, copy_files, perform
 from ailot_ray.pipeline import evaluate, fit, pretrain, train
 from ailot_ray.report.record import load_trials
 from ailot_ray.store import Store, read_json
@@ -31,7 +31,7 @@ def test_each_step_is_told_once_and_in_order_however_seeds_advance(steps: list[i
         streams.append([(seed, step) for count in (*killed, len(steps)) for step in steps[:count]])
     order = data.draw(st.permutations([seed for seed, stream in enumerate(streams) for _ in stream]), label="order")
     told: list[Point] = []
-    gathered = Gathered(range(seeds), told.append)
+    gathered = SeedBarrier(range(seeds), told.append)
     heard: dict[int, set[int]] = {step: set() for step in steps}
     remaining = [iter(stream) for stream in streams]
     for seed in order:
@@ -54,7 +54,7 @@ def test_all_workers_tell_the_same_steps(steps: list[int], seeds: int, workers: 
     for rank in range(min(workers, seeds)):
         mine = list(range(seeds))[rank::workers]
         points: list[Point] = []
-        gathered = Gathered(mine, points.append)
+        gathered = SeedBarrier(mine, points.append)
         for seed in data.draw(st.permutations(mine)):
             for step in steps[: data.draw(st.integers(0, len(steps)))] + steps:
                 gathered.record(seed, step, 0.0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ailot_ray.config import Start, TransportConfig
-from ailot_ray.method.batched import COPIES, align_batch, look_ahead_costs
+from ailot_ray.method.batched import MATRICES_PER_PROBLEM, align_batch, look_ahead_costs
 from ailot_ray.method.transport import Alignment, align, look_ahead_cost
 
 CONFIG = TransportConfig(
@@ -75,7 +75,7 @@ def test_company_changes_nothing(device: str) -> None:
     agents = [*AGENTS, 5.0 * AGENTS[2], 0.0 * AGENTS[0]]
     alone = [batch([agent], hard, device)[0] for agent in agents]
     assert {one.converged for one in alone} == {True, False}
-    one_problem = COPIES * max(LENGTHS) * len(EXPERT) * EXPERT.element_size()
+    one_problem = MATRICES_PER_PROBLEM * max(LENGTHS) * len(EXPERT) * EXPERT.element_size()
     for limit in (1, 2 * one_problem, None):
         for one, expected in zip(batch(agents, hard, device, limit), alone, strict=True):
             assert (one.converged, one.iterations) == (expected.converged, expected.iterations)
@@ -91,7 +91,7 @@ def test_a_batch_is_as_large_as_the_memory_allows(monkeypatch: pytest.MonkeyPatc
         return solver(cost, *rest)
 
     monkeypatch.setitem(align_batch.__globals__, "sinkhorn", noted)
-    one_problem = COPIES * max(LENGTHS) * len(EXPERT) * EXPERT.element_size()
+    one_problem = MATRICES_PER_PROBLEM * max(LENGTHS) * len(EXPERT) * EXPERT.element_size()
     for limit, expected in ((3 * one_problem, [3, 3, 1]), (one_problem // 2, [1] * 7), (None, [7])):
         sizes.clear()
         assert len(batch(AGENTS, CONFIG, "cpu", limit)) == 7

@@ -8,7 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ailot_ray.method.relaxation import ASTRAY, FIRST_MAX, OMEGA_MAX, first_omega, first_omegas, lower, relax, relax_all
+from ailot_ray.method.relaxation import (
+    FIRST_MAX,
+    MAX_LINEAR_ERROR,
+    OMEGA_MAX,
+    first_omega,
+    first_omegas,
+    lower,
+    relax,
+    relax_all,
+)
 
 omegas, rates, errors = st.floats(1.0, OMEGA_MAX), st.floats(1e-9, 3.0), st.floats(1e-9, 2.0)
 
@@ -17,13 +26,13 @@ omegas, rates, errors = st.floats(1.0, OMEGA_MAX), st.floats(1e-9, 3.0), st.floa
 def test_relaxation_stays_between_its_bounds(omega: float, rate: float, error: float) -> None:
     chosen, cap = relax(omega, OMEGA_MAX, rate, error)
     assert 1.0 <= chosen <= cap <= OMEGA_MAX
-    if error > ASTRAY:
+    if error > MAX_LINEAR_ERROR:
         assert (chosen < omega or omega == 1.0) and cap == OMEGA_MAX
     elif rate > 1.0:
         assert (chosen < omega or omega == 1.0) and cap == min(OMEGA_MAX, chosen + 0.1)
     else:
         assert chosen >= omega and cap == OMEGA_MAX
-    if rate <= omega - 1.0 and error <= ASTRAY:
+    if rate <= omega - 1.0 and error <= MAX_LINEAR_ERROR:
         assert chosen == omega, "a rate that the slowest part of the error cannot have tells nothing"
 
 

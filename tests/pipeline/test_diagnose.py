@@ -10,7 +10,7 @@ from ailot_ray.config import RewardConfig, TransportConfig
 from ailot_ray.errors import ConfigError
 from ailot_ray.pipeline import Experiment, align, diagnose, relabel
 from ailot_ray.pipeline.align import SOLVES, load_costs
-from ailot_ray.pipeline.diagnose import BINS, _edges
+from ailot_ray.pipeline.diagnose import MAX_BINS, _edges
 from ailot_ray.pipeline.relabel import REWARDS
 from ailot_ray.store import Artefact, read_json
 
@@ -73,10 +73,10 @@ def test_couplings_keep_their_mass(open_experiment: OpenExperiment) -> None:
     assert coupling["mass"][mine][diagonal].sum() > 0.5
 
 
-@pytest.mark.parametrize("size", [1, 2, BINS - 1, BINS, BINS + 1, 1000])
+@pytest.mark.parametrize("size", [1, 2, MAX_BINS - 1, MAX_BINS, MAX_BINS + 1, 1000])
 def test_bins_are_few_and_cover_everything(size: int) -> None:
     edges = _edges(size)
-    assert (edges[0], edges[-1]) == (0, size) and len(edges) - 1 == min(size, BINS)
+    assert (edges[0], edges[-1]) == (0, size) and len(edges) - 1 == min(size, MAX_BINS)
     widths = np.diff(edges)
     assert widths.min() >= 1 and widths.max() - widths.min() <= 1
 

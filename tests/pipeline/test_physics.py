@@ -12,7 +12,7 @@ from ailot_ray.config import Config
 from ailot_ray.data import load_dataset
 from ailot_ray.envs import make_env
 from ailot_ray.errors import DataError
-from ailot_ray.pipeline.physics import FITS, PhysicsReport, check_physics, format_physics
+from ailot_ray.pipeline.physics import SAME_ERROR, PhysicsReport, check_physics, format_physics
 from ailot_ray.tasks import get_task
 
 Change = Callable[[Any], None]
@@ -80,7 +80,7 @@ def test_a_file_of_this_simulator_fits_to_single_precision(name: str, state: boo
     report = check_arrays(tmp_path, name, record(name, state=state))
     assert report.verdict == "fits" and report.state_from == source
     assert (report.starts >= 3, report.steps) == (True, 1)
-    assert report.state_error <= 1e-6 and report.median <= FITS
+    assert report.state_error <= 1e-6 and report.median <= SAME_ERROR
     assert "recorded in this simulator" in format_physics(report)
 
 
@@ -105,7 +105,7 @@ def test_states_of_other_rows_are_told(tmp_path: Path) -> None:
     arrays = record("hopper-medium-v2", state=True)
     arrays["infos/qpos"] = np.roll(arrays["infos/qpos"], 1, axis=0)
     report = check_arrays(tmp_path, "hopper-medium-v2", arrays)
-    assert report.state_error > FITS and report.verdict != "fits"
+    assert report.state_error > SAME_ERROR and report.verdict != "fits"
 
 
 def test_episode_ends_have_no_successor(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from ailot_ray.mazes import MAZES
-from ailot_ray.report.maps import SHOWN, plot_rewards_on_maze
+from ailot_ray.report.maps import MAX_TRAJECTORIES, plot_rewards_on_maze
 
 MAZE = MAZES["AntMaze-umaze"]
 
@@ -29,7 +29,7 @@ def test_paths_and_mean_rewards_are_drawn_where_they_are(tmp_path: Path) -> None
     paths, means = figure.axes[:2]
     drawn = [collection for collection in paths.collections if isinstance(collection, LineCollection)]
     heights = [float(collection.get_segments()[0][0][1]) for collection in drawn]
-    assert len(drawn) == SHOWN and heights == sorted(heights)
+    assert len(drawn) == MAX_TRAJECTORIES and heights == sorted(heights)
     assert (heights[0], heights[-1]) == (-1.0, 1.0)  # from the poorest to the best
     assert [float(np.asarray(c.get_array())[0]) for c in drawn] == pytest.approx(heights)
     assert paths.lines[-2].get_xydata() == pytest.approx(positions[:20])  # the expert

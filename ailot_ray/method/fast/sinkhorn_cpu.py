@@ -20,7 +20,7 @@ from ailot_ray.method.relaxation import LOOK_EVERY, OMEGA_MAX, first_omega, lowe
 
 ABSORB_ABOVE = 1e9
 """u and v are absorbed into the potentials when they leave [1/this, this]."""
-SLACK = 8.0
+COLUMN_ERROR_FACTOR = 8.0
 """An iteration's error, of rows and columns and over-relaxed, is so many times that of the columns once the rows are exact: the
 latter, which a pass tells, is looked at from there. On trajectories of D4RL 5 to 20."""
 
@@ -63,7 +63,13 @@ def solve_fused(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, tolerance: f
     problem = _Problem(cost, a, b, epsilon)
     if not problem.finite():
         return None
-    omega, cap, previous, enough, iteration = first_omega(problem.depth()), OMEGA_MAX, math.nan, SLACK * tolerance, 0
+    omega, cap, previous, enough, iteration = (
+        first_omega(problem.depth()),
+        OMEGA_MAX,
+        math.nan,
+        COLUMN_ERROR_FACTOR * tolerance,
+        0,
+    )
     while iteration < max_iterations:
         steps = min(LOOK_EVERY, max_iterations - iteration)
         taken, error, spread = kernels.iterate(*problem.scaling, omega, steps, enough, ABSORB_ABOVE)

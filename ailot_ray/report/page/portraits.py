@@ -21,7 +21,7 @@ from ailot_ray.report.page.runs import video_path
 from ailot_ray.report.record import Trial
 from ailot_ray.store import MANIFEST
 
-NEAR = 0.02
+DEGENERATE_MARGIN = 0.02
 """Rewards within this fraction of α of 0, or of α, count as collapsed or saturated; as in `ailot_ray.method.diagnostics`."""
 COLOURS = {"expert": "#000000", "best": "#009E73", "worst": "#D55E00"}
 SPACES = {"intents": colour_of("ailot"), "standardised states": GREY}
@@ -111,7 +111,7 @@ def reward_histogram(run: Trial) -> go.Figure | None:
     colour = colour_of(run.method)
     figure.add_trace(go.Bar(x=centres, y=percent, marker={"color": colour}, width=np.diff(edges), hovertemplate=says))
     if own:
-        low, high = NEAR * alpha, (1 - NEAR) * alpha
+        low, high = DEGENERATE_MARGIN * alpha, (1 - DEGENERATE_MARGIN) * alpha
         _bound(figure, low, f"collapsed: {(values < low).mean():.1%}", "left")
         _bound(figure, high, f"saturated: {(values > high).mean():.1%}", "right")
     figure.update_layout(showlegend=False)

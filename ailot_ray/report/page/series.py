@@ -14,7 +14,7 @@ from ailot_ray.report.record import Trial
 from ailot_ray.store import SHORT
 
 CONFIGURATION, METHOD = "configuration", "method"
-MANY = 12
+MAX_SERIES = 12
 """Series that eyes still tell apart in one panel."""
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
@@ -97,7 +97,7 @@ def split(panels: Sequence[Panel], paths: Sequence[str]) -> list[Panel]:
 def choices(runs: Sequence[Trial], rows: Sequence[Group], paths: Sequence[str]) -> tuple[list[str], str]:
     """What a figure's series may be, and what they are unless told otherwise: configurations while they are few."""
     configurations = len([row for row in rows if row.method != "dataset"])
-    default = CONFIGURATION if configurations <= MANY else METHOD
+    default = CONFIGURATION if configurations <= MAX_SERIES else METHOD
     if default == METHOD and len({run.method for run in runs}) == 1 and paths:
         default = paths[0]
     return [CONFIGURATION, METHOD, *paths], default

@@ -18,11 +18,11 @@ from ailot_ray.report.page.portraits import load_portrait, video_of
 from ailot_ray.report.page.sources import Snapshot
 from ailot_ray.report.record import Trial
 
-PORTRAITS = 8
+MAX_TRIALS = 8
 """Trials with a portrait that are shown in full; the file grows by about 1 MB with each."""
 VIDEO_BYTES = 4_000_000
 """Largest video that is put into the file."""
-AGAINST = 4
+MAX_SETTINGS = 4
 """Settings that scores are drawn against."""
 
 
@@ -57,7 +57,7 @@ def _figures(page: Page) -> list[str]:
         if not page.done or len(page.paths) < NEEDS_PATHS.get(view, 0):
             continue
         drawn = []
-        for across in page.paths[:AGAINST] if view == "against" else [None]:
+        for across in page.paths[:MAX_SETTINGS] if view == "against" else [None]:
             figure = page.figure(view, page.choice(view, across=across))
             drawn.append(_graph(figure) if isinstance(figure, go.Figure) else html.escape(figure))
         found.append(_card(VIEWS[view], " ".join([EXPLAIN[view], *(f"{note}." for note in page.notes)]), "".join(drawn)))
@@ -68,7 +68,7 @@ def _trials(page: Page) -> list[str]:
     failed = [run for run in page.runs if run.state == "failed"]
     drawn = [run for run in page.done if load_portrait(run) is not None]
     films = [run for run in page.done if video_of(run) is not None and run not in drawn]
-    return [_trial(run, page) for run in [*failed[:PORTRAITS], *[*drawn, *films][:PORTRAITS]]]
+    return [_trial(run, page) for run in [*failed[:MAX_TRIALS], *[*drawn, *films][:MAX_TRIALS]]]
 
 
 def _trial(run: Trial, page: Page) -> str:
