@@ -40,8 +40,8 @@ class Group:
     mean: float | None
     """Mean normalised score over seeds; None where the dataset has no rewards."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """The configuration paths in which the method's groups on the same data differ, and the simulator where it is not the
-    default one."""
+    """The paths in which the method's groups on the same data, of as many steps, differ; and the simulator where it is not
+    the default one."""
     usual: dict[str, Any] = field(default_factory=dict)
     """Of those paths the values that more than half of the method's groups on the same data have."""
     steps: int | None = None
@@ -159,9 +159,11 @@ def group(trials: Sequence[Trial]) -> list[Group]:
         first = min(inside, key=lambda trial: trial.substituted)
         about = {name: getattr(first, name) for name in ("task", "data", "data_digest", "substituted", "normalised")}
         found.append(Group(**about, method=DATASET, mean=first.dataset_score))
-        for method in dict.fromkeys(trial.method for trial in inside):
-            found += _of_method([trial for trial in inside if trial.method == method], about, unequal)
-    # The sort is stable: a method's configurations keep the order of their settings.
+        # what sets a configuration apart is asked among those of equal steps: steps themselves stand in the name
+        for method, steps in sorted({(trial.method, trial.trained) for trial in inside}, key=lambda pair: -pair[1]):
+            alike = [trial for trial in inside if (trial.method, trial.trained) == (method, steps)]
+            found += _of_method(alike, about, unequal)
+    # The sort is stable: a method's longest trained configurations stand first, then the order of their settings.
     return sorted(found, key=_order)
 
 
@@ -229,9 +231,9 @@ def _of_method(trials: Sequence[Trial], about: dict[str, Any], unequal: bool) ->
                 trials=tuple(members),
             )
         )
-    # the longest trained first, and before all its variants what they are variants of
+    # before all variants what they are variants of
     ranks = {one.name: [_rank(one.settings.get(path)) for path in differing] for one in found}
-    return sorted(found, key=lambda one: (-(one.steps or 0), one.settings_text != "", ranks[one.name]))
+    return sorted(found, key=lambda one: (one.settings_text != "", ranks[one.name]))
 
 
 def _usual(configurations: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> dict[str, Any]:

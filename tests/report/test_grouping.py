@@ -94,6 +94,7 @@ def test_unequal_gradient_steps_are_told_in_every_name(unequal: list[Group], tmp
     found = [(one.name, one.steps) for one in unequal if one.method != "dataset"]
     assert [steps for _, steps in found] == [4000, 4000, 1000, 1000, 1000]
     assert all(f"({steps:,} steps)" in name for name, steps in found) and len({name for name, _ in found}) == 5
+    assert found[1][0] == "AILOT (4,000 steps)" and found[2][0] == "AILOT (1,000 steps) reward.tau=0.1"
     assert len(all_series(unequal)) == 5
     assert "AILOT (1,000 steps)" in comparison_table(unequal)
     table = format_table(unequal)
