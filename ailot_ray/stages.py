@@ -15,11 +15,14 @@ it whenever a stage's code changes what the same settings lead to, so that no ol
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from ailot_ray.config import Config
 from ailot_ray.methods import Method, get_method
 from ailot_ray.store import Key, digest_of
 from ailot_ray.tasks import Task
+
+Verb = Literal["pretrain", "align", "relabel", "train", "evaluate", "diagnose"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,13 @@ class Facts:
 class Stage:
     """One step from data to scores."""
 
-    verb: str
+    verb: Verb
     artefact: str
     """Kind of its artefact: the folder of a store that holds it."""
     plural: str
     """What several runs of it are called in a plan."""
+    doing: str
+    """What a trial is at while it is made."""
     version: int
     needs: tuple[str, ...]
     """Kinds of the artefacts it is made from, where the method has them."""
@@ -98,6 +103,7 @@ STAGES: tuple[Stage, ...] = (
         "pretrain",
         "intents",
         "pretrainings",
+        "pretraining intents",
         version=1,
         needs=(),
         own=lambda facts: {"data": facts.data_key(), "icvf": facts.section("icvf")},
@@ -110,6 +116,7 @@ STAGES: tuple[Stage, ...] = (
         "align",
         "alignment",
         "alignments",
+        "aligning",
         version=1,
         needs=("intents",),
         own=lambda facts: {
@@ -125,6 +132,7 @@ STAGES: tuple[Stage, ...] = (
         "relabel",
         "rewards",
         "relabellings",
+        "relabelling",
         version=1,
         needs=("alignment",),
         own=lambda facts: {"data": facts.data_key(), "reward": facts.section("reward")},
@@ -135,6 +143,7 @@ STAGES: tuple[Stage, ...] = (
         "train",
         "policies",
         "trainings",
+        "training",
         version=1,
         needs=("rewards",),
         own=lambda facts: {"data": facts.data_key(), "learner": facts.method.learner, "iql": facts.section("iql")},
@@ -142,11 +151,12 @@ STAGES: tuple[Stage, ...] = (
         seeded=True,
         amount=lambda facts: facts.config.iql.steps,
     ),
-    Stage("evaluate", "scores", "evaluations", version=1, needs=("policies",), own=_scores, seconds=20.0),
+    Stage("evaluate", "scores", "evaluations", "evaluating", version=1, needs=("policies",), own=_scores, seconds=20.0),
     Stage(
         "diagnose",
         "diagnostics",
         "diagnoses",
+        "drawing diagnostics",
         version=1,
         needs=("rewards",),
         own=lambda facts: {},
@@ -156,7 +166,7 @@ STAGES: tuple[Stage, ...] = (
 )
 """Every stage, in an order in which each comes after what it needs."""
 
-_BY_VERB = {stage.verb: stage for stage in STAGES}
+_BY_VERB: dict[str, Stage] = {stage.verb: stage for stage in STAGES}
 _BY_ARTEFACT = {stage.artefact: stage for stage in STAGES}
 
 

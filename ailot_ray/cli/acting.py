@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ailot_ray.cli.options import Work
-from ailot_ray.cluster.options import Stage
 from ailot_ray.config import Config
 from ailot_ray.errors import ConfigError
 from ailot_ray.files import replacing
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from ailot_ray.report.layout import Style
     from ailot_ray.report.page import runs
     from ailot_ray.report.record import Trial
+    from ailot_ray.stages import Verb
     from ailot_ray.store import Artefact
 else:
     jobs = Lazy("ailot_ray.cli.jobs")
@@ -35,7 +35,7 @@ else:
     runs = Lazy("ailot_ray.report.page.runs")
 
 
-def perform(work: Work, stage: Stage, methods: tuple[str, ...] = ()) -> "list[Artefact]":
+def perform(work: Work, stage: "Verb", methods: tuple[str, ...] = ()) -> "list[Artefact]":
     """Do a stage for every method and seed; what cannot work is told before anything starts."""
     chosen = methods or (work.config.method,)
     get_task(work.config.task_name)  # before the store makes its folder
@@ -43,7 +43,7 @@ def perform(work: Work, stage: Stage, methods: tuple[str, ...] = ()) -> "list[Ar
         experiment = pipeline.Experiment.open(replace(work.config, method=method), work.store)
         if stage == "evaluate":
             envs.make_env(experiment.task, simulator=experiment.config.evaluation.simulator).close()
-    return jobs.perform_all(stage, work.config, chosen, work.seeds, work.store, work.cluster)
+    return jobs.run_all(stage, work.config, chosen, work.seeds, work.store, work.cluster)
 
 
 def show_folders(work: Work, artefacts: "list[Artefact]") -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import to_builtins
 from numpy.typing import NDArray
 
-from ailot_ray.cli.jobs import perform_all
+from ailot_ray.cli.jobs import run_all
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.errors import AilotError, ConfigError
@@ -53,7 +53,7 @@ def compare_rewards(sweep: Sweep, store: Path, options: ClusterOptions, style: S
         config = sweep.config(settings)
         label = " ".join(f"{path}={value}" for path, value in settings.items() if path in several) or config.method
         try:
-            perform_all("relabel", config, [config.method], sweep.seeds, store, options)
+            run_all("relabel", config, [config.method], sweep.seeds, store, options)
             experiment = experiment.with_config(config) if experiment else Experiment.open(config, Store(store))
             reports = [
                 to_builtins(load_report(experiment, seed))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ailot_ray.cluster.options import ClusterOptions, Stage
+from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.plan import plan
 from ailot_ray.cluster.session import connected
 from ailot_ray.cluster.sweep import Sweep
@@ -12,10 +12,11 @@ from ailot_ray.cluster.tuning import prepare, run_sweep
 from ailot_ray.cluster.work import Job
 from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
+from ailot_ray.stages import Verb
 
 
 def make_all(
-    stage: Stage, base: Config, methods: Sequence[str], seeds: Sequence[int], store: Path, options: ClusterOptions
+    stage: Verb, base: Config, methods: Sequence[str], seeds: Sequence[int], store: Path, options: ClusterOptions
 ) -> None:
     """Make the artefacts of `stage`, and of all stages before it, for every method and seed.
 
@@ -28,9 +29,9 @@ def make_all(
         for failure in run_sweep(sweep, store, options).failures:
             failed[str(failure.settings["method"])] = failure.reason
     else:
-        ahead = plan(sweep, store)
+        missing = plan(sweep, store)
         with connected(options, store) as origin:
-            prepare(origin, ahead, options, shared.append, alignments=stage != "pretrain")
+            prepare(origin, missing, options, shared.append, alignments=stage != "pretrain")
             if shared and stage != "train":  # else the trainings that need them fail, each by its name
                 raise AilotError("; ".join(dict.fromkeys(shared)))
             for method in methods if stage == "train" else ():

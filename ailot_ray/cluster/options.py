@@ -6,8 +6,6 @@ from typing import Literal
 from ailot_ray.errors import ConfigError
 
 Launcher = Literal["auto", "train", "inline"]
-Stage = Literal["pretrain", "relabel", "train", "evaluate"]
-"""What a command makes, with all that it needs."""
 
 
 @dataclass(frozen=True)

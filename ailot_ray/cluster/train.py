@@ -22,7 +22,7 @@ from ray.train.torch import TorchTrainer
 from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.session import capacity, gpus_per_worker, limit_gpu_memory, raised
-from ailot_ray.cluster.work import Job, Point, copy_files, perform
+from ailot_ray.cluster.work import Job, Point, copy_files, run_job
 from ailot_ray.errors import AilotError
 from ailot_ray.files import replacing
 from ailot_ray.pipeline import Experiment
@@ -123,7 +123,7 @@ def _work(settings: dict[str, Any]) -> None:
     try:
         assignment.origin.require_same_node()
         limit_gpu_memory(assignment.gpus)
-        perform(Experiment.open(mine.config, Store(assignment.origin.store)), mine, tell)
+        run_job(Experiment.open(mine.config, Store(assignment.origin.store)), mine, tell)
     except AilotError as error:
         with replacing(assignment.verdict) as temporary:
             temporary.write_text(json.dumps({"message": str(error)}))

@@ -26,7 +26,7 @@ from ailot_ray.cluster.session import capacity, connected, gpus_per_worker, limi
 from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.cluster.trackers import Wandb, WandbTrials, trial_name
 from ailot_ray.cluster.train import RAY_FOLDER, fit_by_train
-from ailot_ray.cluster.work import Job, Point, perform
+from ailot_ray.cluster.work import Job, Point, run_job
 from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
 from ailot_ray.pipeline import Experiment
@@ -137,7 +137,7 @@ def _prepare_job(origin: DriverContext, job: Job, options: ClusterOptions) -> No
 def _perform_job(origin: DriverContext, job: Job, gpus: float) -> None:
     origin.require_same_node()
     limit_gpu_memory(gpus)
-    perform(Experiment.open(job.config, Store(origin.store)), job, lambda point: None)
+    run_job(Experiment.open(job.config, Store(origin.store)), job, lambda point: None)
 
 
 def _tune(
@@ -242,7 +242,7 @@ def _trial(params: dict[str, Any], origin: DriverContext, sweep: Sweep, options:
             origin.require_same_node()
             limit_gpu_memory(gpus_per_worker(options))
             silence()
-            perform(Experiment.open(job.config, Store(origin.store)), job, tell)
+            run_job(Experiment.open(job.config, Store(origin.store)), job, tell)
     except AilotError as error:  # the same again would fail the same: reported, not raised, so that Tune does not retry
         tune.report({STEP: 0, METRIC: math.nan, "spread": math.nan, "complete": False, "failure": str(error)})
 

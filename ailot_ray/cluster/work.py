@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,9 +14,9 @@ from ailot_ray.pipeline import Experiment, evaluate, pretrain, score_snapshot, t
 from ailot_ray.pipeline.evaluate import EPISODES
 from ailot_ray.pipeline.pretrain import CURVE
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps
+from ailot_ray.stages import Verb
 from ailot_ray.store import file_name_of, read_json
 
-Stage = Literal["pretrain", "train", "evaluate"]
 POINTS = 10
 """Reports of a pretraining on its way."""
 
@@ -25,7 +25,7 @@ POINTS = 10
 class Job:
     """A stage for one configuration and some of its seeds."""
 
-    stage: Stage
+    stage: Verb
     config: Config
     seeds: tuple[int, ...]
 
@@ -83,7 +83,7 @@ class SeedBarrier:
             self.tell(Point(ready, self.values.pop(ready), self.files.pop(ready, {})))
 
 
-def perform(experiment: Experiment, job: Job, tell: Report) -> None:
+def run_job(experiment: Experiment, job: Job, tell: Report) -> None:
     """Do `job` and tell of each step that all its seeds have reached. Raises what the stages raise."""
     {"pretrain": _pretrain, "train": _train, "evaluate": _evaluate}[job.stage](experiment, job.seeds, tell)
 

@@ -9,6 +9,8 @@ one can be killed at any moment: called again, it goes on from its last checkpoi
     collect ─► a file in D4RL's schema: episodes of policies, for tasks that have no dataset yet
 """
 
+from collections.abc import Callable, Sequence
+
 from ailot_ray.pipeline.align import align
 from ailot_ray.pipeline.arrays import relabel_arrays
 from ailot_ray.pipeline.collect import Collection, collect_dataset
@@ -18,6 +20,8 @@ from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.pretrain import pretrain
 from ailot_ray.pipeline.relabel import load_report, load_rewards, load_shares, relabel
 from ailot_ray.pipeline.train import train
+from ailot_ray.stages import Verb
+from ailot_ray.store import Artefact
 
 __all__ = [
     "Collection",
@@ -35,6 +39,21 @@ __all__ = [
     "relabel",
     "relabel_arrays",
     "reopen",
+    "run_stage",
     "score_snapshot",
     "train",
 ]
+
+_RUN: dict[Verb, Callable[[Experiment, Sequence[int]], list[Artefact]]] = {
+    "pretrain": pretrain,
+    "align": align,
+    "relabel": relabel,
+    "train": train,
+    "evaluate": evaluate,
+    "diagnose": diagnose,
+}
+
+
+def run_stage(verb: Verb, experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
+    """The stage of that verb, with all that it needs: one artefact a seed. Raises what the stage raises."""
+    return _RUN[verb](experiment, seeds)

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ailot_ray.cluster.work import Job, Point, SeedBarrier, Stage, copy_files, perform
+from ailot_ray.cluster.work import Job, Point, SeedBarrier, copy_files, run_job
 from ailot_ray.pipeline import evaluate, fit, pretrain, train
 from ailot_ray.report.record import load_trials
+from ailot_ray.stages import Verb
 from ailot_ray.store import Store, read_json
 
 from .tiny import executed, opened, sealed, tiny
@@ -76,7 +77,7 @@ def test_a_jobs_name_tells_what_it_does(tmp_path: Path) -> None:
 def test_it_ends_in_the_bytes_of_the_plain_stages(method: str, tmp_path: Path) -> None:
     config, seeds = tiny(tmp_path, method=method), (0, 2)
     told: list[Point] = []
-    perform(opened(config, tmp_path / "worker"), Job("evaluate", config, seeds), told.append)
+    run_job(opened(config, tmp_path / "worker"), Job("evaluate", config, seeds), told.append)
     plain = opened(config, tmp_path / "plain")
     for seed in seeds:
         evaluate(plain, [seed])[0]
@@ -90,7 +91,7 @@ def test_it_ends_in_the_bytes_of_the_plain_stages(method: str, tmp_path: Path) -
 
     again: list[Point] = []
     before = executed(tmp_path / "worker")
-    perform(opened(config, tmp_path / "worker"), Job("evaluate", config, seeds), again.append)
+    run_job(opened(config, tmp_path / "worker"), Job("evaluate", config, seeds), again.append)
     assert executed(tmp_path / "worker") == before
     expected: list[Any] = [(point.step, pytest.approx(point.values)) for point in told]
     assert [(point.step, point.values) for point in again] == expected
@@ -105,7 +106,7 @@ def test_the_last_step_is_told_when_all_is_sealed(tmp_path: Path) -> None:
         sealed_then[point.step] = len(load_trials(tmp_path / "store"))
         assert all(file.exists() for file in point.files.values())
 
-    perform(opened(config, tmp_path / "store"), Job("evaluate", config, (0, 1)), tell)
+    run_job(opened(config, tmp_path / "store"), Job("evaluate", config, (0, 1)), tell)
     assert sealed_then == {4: 1, 8: 2}
 
 
@@ -113,14 +114,14 @@ def test_without_a_learning_curve_only_the_end_is_told(tmp_path: Path) -> None:
     config = tiny(tmp_path, method="bc")
     config = replace(config, evaluation=replace(config.evaluation, curve_episodes=0))
     told: list[Point] = []
-    perform(opened(config, tmp_path / "store"), Job("evaluate", config, (0,)), told.append)
+    run_job(opened(config, tmp_path / "store"), Job("evaluate", config, (0,)), told.append)
     assert [point.step for point in told] == [8]
 
 
 def test_learning_tells_nothing(tmp_path: Path) -> None:
     config = tiny(tmp_path, method="bc")
     told: list[Point] = []
-    perform(opened(config, tmp_path / "worker"), Job("train", config, (0, 1)), told.append)
+    run_job(opened(config, tmp_path / "worker"), Job("train", config, (0, 1)), told.append)
     train(opened(config, tmp_path / "plain"), [0, 1])
     assert told == [] and sealed(tmp_path / "worker") == sealed(tmp_path / "plain") != {}
 
@@ -131,7 +132,7 @@ def test_a_pretraining_tells_its_loss(tmp_path: Path, monkeypatch: pytest.Monkey
     config = tiny(tmp_path)
     config = replace(config, icvf=replace(config.icvf, steps=40))
     told: list[Point] = []
-    perform(opened(config, tmp_path / "worker"), Job("pretrain", config, (0, 1)), told.append)
+    run_job(opened(config, tmp_path / "worker"), Job("pretrain", config, (0, 1)), told.append)
     plain = pretrain(opened(config, tmp_path / "plain"), [0, 1])
     assert sealed(tmp_path / "worker") == sealed(tmp_path / "plain") != {}
     assert [point.step for point in told] == [4 * i for i in range(1, 11)], "ten reports, not one a step"
@@ -140,7 +141,7 @@ def test_a_pretraining_tells_its_loss(tmp_path: Path, monkeypatch: pytest.Monkey
         assert point.values == {seed: pytest.approx(curves[seed][point.step]) for seed in (0, 1)}
         assert point.mean == pytest.approx(np.mean([curve[point.step] for curve in curves]))
     again: list[Point] = []
-    perform(opened(config, tmp_path / "worker"), Job("pretrain", config, (0, 1)), again.append)
+    run_job(opened(config, tmp_path / "worker"), Job("pretrain", config, (0, 1)), again.append)
     assert [point.step for point in again] == [point.step for point in told]
 
 
@@ -149,14 +150,14 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "evaluate"])
-def test_a_resumed_worker_tells_every_step_again(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_worker_tells_every_step_again(stage: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "CHUNK", 2)
     monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", -1.0)
     config = tiny(tmp_path, method="ailot" if stage == "pretrain" else "bc")
     config = replace(config, iql=replace(config.iql, snapshots=4))
     job = Job(stage, config, (0, 1))
     undisturbed: list[Point] = []
-    perform(opened(config, tmp_path / "undisturbed"), job, undisturbed.append)
+    run_job(opened(config, tmp_path / "undisturbed"), job, undisturbed.append)
     assert len(undisturbed) == (3 if stage == "pretrain" else 4)
     save = fit.save_tensors
     for last in itertools.count(1):
@@ -171,12 +172,12 @@ def test_a_resumed_worker_tells_every_step_again(stage: Stage, tmp_path: Path, m
             for name in ("fit", "train", "pretrain"):
                 patched.setattr(sys.modules[f"ailot_ray.pipeline.{name}"], "save_tensors", dying)
             try:
-                perform(opened(config, store), job, lambda point: None)
+                run_job(opened(config, store), job, lambda point: None)
                 break
             except Killed:
                 pass
         told: list[Point] = []
-        perform(opened(config, store), job, told.append)
+        run_job(opened(config, store), job, told.append)
         expected: list[Any] = [(point.step, pytest.approx(point.values)) for point in undisturbed]
         assert [(point.step, point.values) for point in told] == expected, f"killed at write {last}"
         assert sealed(store) == sealed(tmp_path / "undisturbed")
@@ -197,5 +198,5 @@ def test_what_a_stage_raises_is_raised(tmp_path: Path) -> None:
     config = tiny(tmp_path)
     broken = replace(config, icvf=replace(config.icvf, learning_rate=1e30))
     with pytest.raises(fit.DivergenceError, match=r"intents hopper-medium-v2 seeds \[1\]: .* of member 0 is .* at step"):
-        perform(opened(broken, tmp_path / "store"), Job("pretrain", broken, (1, 2)), lambda point: None)
+        run_job(opened(broken, tmp_path / "store"), Job("pretrain", broken, (1, 2)), lambda point: None)
     assert not list(Store(tmp_path / "store").root.glob("intents/*"))

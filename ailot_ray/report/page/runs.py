@@ -15,14 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ailot_ray.report.record import Trial
+from ailot_ray.stages import STAGES
 
-STAGES = {
-    "intents": "pretraining intents",
-    "alignment": "aligning",
-    "rewards": "relabelling",
-    "policies": "training",
-    "scores": "evaluating",
-}
+_DOING = {stage.artefact: stage.doing for stage in STAGES if stage.verb != "diagnose"}
 """What a run is at, by the kind of the artefact that is being made."""
 
 
@@ -100,10 +95,10 @@ def _coming(
     if ended is not None:
         # a relative path is inside the store; an absolute one stays as it is
         return replace(run, state=ended["state"], detail=ended["reason"], log=store / ended["log"])
-    for kind in reversed(STAGES):
+    for kind in reversed(_DOING):
         name = f"{kind}-{artefacts.get(kind)}"
         if name in working:
-            return replace(run, state="running", detail=STAGES[kind] + _progress(store / ".work" / name, entry["config"], kind))
+            return replace(run, state="running", detail=_DOING[kind] + _progress(store / ".work" / name, entry["config"], kind))
     return run
 
 
