@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from msgspec import to_builtins
 
 from ailot_ray import Config, Experiment, Store, align, evaluate, pretrain, relabel, train
 from ailot_ray.config import EvaluationConfig, ICVFConfig, IQLConfig, TransportConfig
@@ -75,7 +74,7 @@ def main(arguments: Arguments) -> None:
     assert np.allclose(costs[0, longest], one.cost)
     rewards = load_rewards(relabel(experiment, [0])[0])
     print(f"\n4. {len(rewards):,} rewards from {rewards.min():.2f} to {rewards.max():.2f}, none of them from the simulator")
-    print(format_relabel_report(to_builtins(load_report(experiment, 0))))
+    print(format_relabel_report(load_report(experiment, 0)))
 
     # Another k is another alignment of the same intents: the experiment below pretrains nothing.
     other = experiment.with_config(replace(config, transport=TransportConfig(k=0)))

@@ -17,9 +17,9 @@ from ailot_ray.tasks import get_task
 if TYPE_CHECKING:
     from ailot_ray import envs, pipeline
     from ailot_ray.cli import jobs
-    from ailot_ray.report import grouping, maps, plots, results, tables
+    from ailot_ray.report import grouping, portraits, results, tables
+    from ailot_ray.report.figures import maps, overview
     from ailot_ray.report.layout import Style
-    from ailot_ray.report.page import runs
     from ailot_ray.report.record import Trial
     from ailot_ray.stages import Verb
     from ailot_ray.store import Artefact
@@ -28,11 +28,11 @@ else:
     envs = Lazy("ailot_ray.envs")
     pipeline = Lazy("ailot_ray.pipeline")
     grouping = Lazy("ailot_ray.report.grouping")
-    maps = Lazy("ailot_ray.report.maps")
-    plots = Lazy("ailot_ray.report.plots")
+    maps = Lazy("ailot_ray.report.figures.maps")
+    overview = Lazy("ailot_ray.report.figures.overview")
     results = Lazy("ailot_ray.report.results")
     tables = Lazy("ailot_ray.report.tables")
-    runs = Lazy("ailot_ray.report.page.runs")
+    portraits = Lazy("ailot_ray.report.portraits")
 
 
 def perform(work: Work, stage: "Verb", methods: tuple[str, ...] = ()) -> "list[Artefact]":
@@ -61,8 +61,8 @@ def show_results(trials: "Sequence[Trial]", folder: Path, style: "Style" = "text
         return {"rows": []}
     parquet = results.write_results(trials, folder)
     curves, scores = folder / "learning_curves.png", folder / "scores.png"
-    plots.plot_learning_curves(trials, curves)
-    plots.plot_scores(trials, scores)
+    overview.plot_learning_curves(trials, curves)
+    overview.plot_scores(trials, scores)
     if style == "text":
         print(f"\n{parquet}, one row a trial\n{curves}\n{scores}")
     return {"rows": tables.as_json(rows), "results": str(parquet), "plots": [str(curves), str(scores)]}
@@ -93,6 +93,6 @@ def show_policy(work: Work, method: str, seed: int, path: Path) -> None:
     """Write a video of a trained policy's first episode, and keep it where the results page looks for it."""
     experiment = pipeline.Experiment.open(replace(work.config, method=method), work.store)
     episode = pipeline.record_policy(experiment, seed, path)
-    with replacing(runs.video_path(work.store, pipeline.evaluate(experiment, [seed])[0].folder)) as temporary:
+    with replacing(portraits.video_path(work.store, pipeline.evaluate(experiment, [seed])[0].folder)) as temporary:
         shutil.copyfile(path, temporary)
     print(f"video of {method}, seed {seed}: {path} ({episode.length} steps, return {episode.undiscounted_return:.0f})")

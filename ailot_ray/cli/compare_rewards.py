@@ -15,9 +15,9 @@ from ailot_ray.errors import AilotError, ConfigError
 from ailot_ray.method.diagnostics import DEGENERATE_MARGIN
 from ailot_ray.methods import get_method
 from ailot_ray.pipeline import Experiment, load_report, load_shares
-from ailot_ray.report.histograms import plot_histograms
+from ailot_ray.report.figures.histograms import plot_histograms
+from ailot_ray.report.figures.measures import plot_measures
 from ailot_ray.report.layout import NONE, Style, table
-from ailot_ray.report.measures import plot_measures
 from ailot_ray.store import Store, write_json
 
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {

@@ -15,10 +15,10 @@ from ailot_ray.errors import ConfigError
 from ailot_ray.lazy import Lazy
 
 if TYPE_CHECKING:
-    from ailot_ray.report.page import app, sources
+    from ailot_ray.report.page import server, sources
     from ailot_ray.report.record import Trial
 else:
-    app, sources = Lazy("ailot_ray.report.page.app"), Lazy("ailot_ray.report.page.sources")
+    server, sources = Lazy("ailot_ray.report.page.server"), Lazy("ailot_ray.report.page.sources")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Dashboard(Verb):
             print(f"results of {', '.join(map(str, found.stores))} ({told}): http://localhost:{self.port}", flush=True)
 
         try:
-            app.serve(app.build(found, Requests()), self.port, ready)
+            server.serve(server.Server(found, self.port, Requests()), ready)
         except KeyboardInterrupt:  # the way to end it
             print()
         return {"stores": [str(store) for store in found.stores], "port": self.port}

@@ -11,11 +11,12 @@ from ailot_ray.methods import get_method
 
 if TYPE_CHECKING:
     from ailot_ray import pipeline
-    from ailot_ray.report.page import runs, sources
+    from ailot_ray.report import portraits
+    from ailot_ray.report.page import sources
     from ailot_ray.report.record import Trial
 else:
     pipeline = Lazy("ailot_ray.pipeline")
-    runs = Lazy("ailot_ray.report.page.runs")
+    portraits = Lazy("ailot_ray.report.portraits")
     sources = Lazy("ailot_ray.report.page.sources")
 
 
@@ -42,7 +43,7 @@ class Diagnose(InStore):
                 continue  # nothing is aligned there
             experiment, seed = pipeline.reopen(run.folder, self.data)
             if self.video:
-                path = runs.video_path(store, run.folder)
+                path = portraits.video_path(store, run.folder)
                 pipeline.record_policy(experiment, seed, path)
             else:
                 path = pipeline.diagnose(experiment, [seed])[0].folder

@@ -44,10 +44,10 @@ class Relabel(Work):
         result = show_folders(self, perform(self, "relabel"))
         experiment = pipeline.Experiment.open(self.config, self.store)
         seeds = self.seeds if experiment.uses_intents else self.seeds[:1]
-        reports = {str(seed): to_builtins(pipeline.load_report(experiment, seed)) for seed in seeds}
+        reports = {str(seed): pipeline.load_report(experiment, seed) for seed in seeds}
         for seed, report in reports.items():
             print(f"\nseed {seed}" if experiment.uses_intents else "\nall seeds")
             print(relabel.format_relabel_report(report))
         if self.map:
             draw_rewards(experiment, seeds[0], self.map)
-        return result | {"reports": reports, "map": str(self.map) if self.map else None}
+        return result | {"reports": to_builtins(reports), "map": str(self.map) if self.map else None}

@@ -12,14 +12,14 @@ from ailot_ray.lazy import Lazy
 
 if TYPE_CHECKING:
     from ailot_ray.report import aggregates, comparison, grouping, record, tables
-    from ailot_ray.report.page import shared, sources
+    from ailot_ray.report.page import render, sources
 else:
     aggregates = Lazy("ailot_ray.report.aggregates")
     comparison = Lazy("ailot_ray.report.comparison")
     grouping = Lazy("ailot_ray.report.grouping")
     record = Lazy("ailot_ray.report.record")
     tables = Lazy("ailot_ray.report.tables")
-    shared = Lazy("ailot_ray.report.page.shared")
+    render = Lazy("ailot_ray.report.page.render")
     sources = Lazy("ailot_ray.report.page.sources")
 
 
@@ -44,7 +44,7 @@ class Results(InStore):
         shown = self._table(record.load_trials(self.store))
         if self.html is not None:
             stores = sources.find_stores([self.store])
-            shared.write_shared(sources.Sources(stores).read(), self.html, stores)
+            render.write_shared(sources.Sources(stores).read(), self.html, stores)
             shown["html"] = str(self.html)
             if self.style == "text":
                 print(f"{self.html}, the results page as one file")

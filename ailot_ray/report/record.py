@@ -1,6 +1,7 @@
 """The record: one configuration and seed, planned, running, failed or finished. Tables, figures and page read nothing else."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -145,6 +146,23 @@ def read_trial(folder: Path) -> Trial:
         raise StoreError(
             f"artefact {folder} is damaged ({missing}): delete the folder and run the same command again"
         ) from error
+
+
+def values_of(runs: Sequence[Trial], path: str) -> list[Any]:
+    """The different values that runs have at `path`, numbers in their order, then words; None is left out."""
+    values = {value_of(run, path) for run in runs} - {None}
+    return sorted(values, key=lambda value: (isinstance(value, str), value if not isinstance(value, str) else 0, str(value)))
+
+
+def value_of(run: Trial, path: str) -> Any:
+    """A run's value at a configuration path, or at one of its own fields (`task`, `method`, `seed`, `state`, `data`, …)."""
+    if path in run.config and path not in ("task", "method", "data"):
+        value = run.config[path]
+        return value if isinstance(value, str | int | float | None) else json.dumps(value)
+    if path == "score" and not run.done:
+        return None
+    value = getattr(run, path, None)
+    return value if isinstance(value, str | int | float) else None
 
 
 def _order(trial: Trial) -> tuple[Any, ...]:

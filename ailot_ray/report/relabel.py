@@ -1,9 +1,8 @@
 """The report of a relabelled dataset: how good the alignment is and whether the rewards say anything."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from ailot_ray.records import RelabelReport
 from ailot_ray.report.look import label_of
 
 _NONE = "–"
@@ -11,24 +10,20 @@ _WIDTH = 34
 _SPACES = {"intent": "intents", "untrained": "intents before training"}
 
 
-def format_relabel_report(report: Mapping[str, Any]) -> str:
+def format_relabel_report(report: RelabelReport) -> str:
     """Lay a relabelling's report (the rewards artefact's ``report.json``) out for the terminal.
 
     A value that is not available is a dash, with the reason where it is plain. Warnings stand last, one a line.
     """
-    data = report.get("data") or {}
-    method = str(report.get("method", _NONE))
-    digest = str(data.get("digest", ""))[:8]
-    source = Path(str(data.get("source", _NONE))).name
-    title = f"{report.get('task', _NONE)}  {source} ({digest})  {label_of(method)}"
-    lines = [title, *_contents(report), *_correlation(report), *_solves(report, method), *_rewards(report)]
-    lines += [*_isometry(report, method), *_time(report, method), *_duration(report)]
-    lines += [f"warning: {warning}" for warning in report.get("warnings") or ()]
+    where = f"{Path(report.data.source).name} ({report.data.digest[:8]})" if report.data else f"{_NONE} ()"
+    lines = [f"{report.task}  {where}  {label_of(report.method) if report.method else _NONE}", *_contents(report)]
+    lines += [*_correlation(report), *_solves(report), *_isometry(report), *_time(report)]
+    lines += [f"warning: {warning}" for warning in report.warnings]
     return "\n".join(lines)
 
 
 def _line(name: str, value: str, indent: int = 2) -> str:
-    return " " * indent + f"{name}".ljust(_WIDTH - indent) + value
+    return (" " * indent + name.ljust(_WIDTH - indent) + value).rstrip()
 
 
 def _number(value: float | None, form: str = ".2f", why: str = "") -> str:
@@ -37,81 +32,61 @@ def _number(value: float | None, form: str = ".2f", why: str = "") -> str:
     return format(value, form)
 
 
-def _section(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return report.get(name) or {}
-
-
-def _contents(report: Mapping[str, Any]) -> list[str]:
-    counts = f"{_number(report.get('trajectories'), ',')} ({_number(report.get('transitions'), ',')} transitions)"
-    lines = [_line("trajectories", counts), _line("short trajectories", _number(report.get("short_trajectories"), ","))]
-    experts: Sequence[Mapping[str, Any]] = report.get("experts") or ()
-    for i, expert in enumerate(experts):
-        steps = _number(expert.get("steps"), ",")
-        value = _number(expert.get("true_return"), ",.1f", "no true rewards")
-        name = "expert" if len(experts) == 1 else f"expert {i + 1}"
-        lines.append(_line(name, f"{expert.get('origin', _NONE)}: {steps} steps, true return {value}"))
+def _contents(report: RelabelReport) -> list[str]:
+    lines = [
+        _line("trajectories", f"{report.trajectories:,} ({report.transitions:,} transitions)"),
+        _line("short trajectories", f"{report.short_trajectories:,}"),
+    ]
+    for i, expert in enumerate(report.experts):
+        name = "expert" if len(report.experts) == 1 else f"expert {i + 1}"
+        value = _number(expert.true_return, ",.1f", "no true rewards")
+        lines.append(_line(name, f"{expert.origin or _NONE}: {expert.steps:,} steps, true return {value}"))
     return lines
 
 
-def _correlation(report: Mapping[str, Any]) -> list[str]:
-    values = _section(report, "rank_correlation")
-    names = {"return": "return", "mean_reward_per_step": "mean reward per step", "length_control": "length alone (control)"}
-    lines = [_line("rank correlation with the true return", "").rstrip()]
+def _correlation(report: RelabelReport) -> list[str]:
+    found = report.rank_correlation
+    values = {
+        "return": found.of_return,
+        "mean reward per step": found.mean_reward_per_step,
+        "length alone (control)": found.length_control,
+    }
     # without true rewards all are missing; a single one is where one side is constant, such as lengths in HalfCheetah
-    why = "no true rewards" if all(values.get(key) is None for key in names) else "all are equal"
-    return lines + [_line(name, _number(values.get(key), ".2f", why), 4) for key, name in names.items()]
+    why = "no true rewards" if all(value is None for value in values.values()) else "all are equal"
+    lines = [_line("rank correlation with the true return", "")]
+    return lines + [_line(name, _number(value, ".2f", why), 4) for name, value in values.items()]
 
 
-def _solves(report: Mapping[str, Any], method: str) -> list[str]:
-    error = _section(report, "marginal_error")
-    why = "no transport is solved" if method == "seabo" else ""
-    if error.get("mean") is None:
-        marginal = _number(None, why=why)
-    else:
-        marginal = f"mean {_number(error['mean'], '.1e')}, worst {_number(error.get('worst'), '.1e')}"
-    solves = f"{_number(report.get('unconverged'), ',')} of {_number(report.get('solves'), ',')}"
-    return [_line("marginal error (L1)", marginal), _line("solves not converged", solves)]
-
-
-def _rewards(report: Mapping[str, Any]) -> list[str]:
-    reward = _section(report, "reward")
-    span = ", ".join(f"{name} {_number(reward.get(name), '.3g')}" for name in ("min", "mean", "max"))
+def _solves(report: RelabelReport) -> list[str]:
+    error, reward = report.marginal_error, report.reward
+    told = _number(None, why="no transport is solved") if error is None else f"mean {error.mean:.1e}, worst {error.worst:.1e}"
     return [
-        _line("reward", span),
-        _line("collapsed (reward near 0)", _number(report.get("collapse_share"), ".1%")),
-        _line("saturated (reward near alpha)", _number(report.get("saturation_share"), ".1%")),
+        _line("marginal error (L1)", told),
+        _line("solves not converged", f"{report.unconverged:,} of {report.solves:,}"),
+        _line("reward", f"min {reward.min:.3g}, mean {reward.mean:.3g}, max {reward.max:.3g}"),
+        _line("collapsed (reward near 0)", f"{report.collapse_share:.1%}"),
+        _line("saturated (reward near alpha)", f"{report.saturation_share:.1%}"),
     ]
 
 
-def _isometry(report: Mapping[str, Any], method: str) -> list[str]:
-    spaces = _section(report, "isometry")
-    name = "isometry"
-    if not spaces:
-        why = f"{label_of(method)} uses no intents" if method != "ailot" else ""
-        return [_line(name, _number(None, why=why))]
-    lines = [_line("isometry (rank correlation of distance with steps apart)", "").rstrip()]
-    for space, by_horizon in spaces.items():
-        horizons = sorted(by_horizon, key=int)
-        text = ", ".join(f"{_number(by_horizon[steps])} up to {steps} steps" for steps in horizons)
+def _isometry(report: RelabelReport) -> list[str]:
+    if not report.isometry:
+        return [_line("isometry", _number(None, why=f"{label_of(report.method)} uses no intents"))]
+    lines = [_line("isometry (rank correlation of distance with steps apart)", "")]
+    for space, by_horizon in report.isometry.items():
+        text = ", ".join(f"{_number(by_horizon[steps])} up to {steps} steps" for steps in sorted(by_horizon, key=int))
         lines.append(_line(_SPACES.get(space, f"{space} states"), text, 4))
     return lines
 
 
-def _time(report: Mapping[str, Any], method: str) -> list[str]:
-    coherence = _section(report, "coherence")
-    why = "no transport is solved" if method == "seabo" else ""
-    order = _number(coherence.get("correlation"), ".2f", why)
-    if coherence.get("backward") is not None:
-        order += f", {coherence['backward']:.0%} of the steps go back"
-    ahead = report.get("look_ahead_distance")
+def _time(report: RelabelReport) -> list[str]:
+    found, ahead, seconds = report.coherence, report.look_ahead_distance, report.seconds_per_trajectory
+    order = _number(found.correlation if found else None, ".2f", "" if report.marginal_error else "no transport is solved")
+    if found is not None and found.backward is not None:
+        order += f", {found.backward:.0%} of the steps go back"
+    each = _NONE if seconds is None else f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
     return [
         _line("order of time in couplings", order),
         _line("look-ahead distance", _number(ahead, ".2f") + (" of any two states'" if ahead is not None else "")),
+        _line("time per trajectory", each),
     ]
-
-
-def _duration(report: Mapping[str, Any]) -> list[str]:
-    seconds = report.get("seconds_per_trajectory")
-    if seconds is None:
-        return [_line("time per trajectory", _NONE)]
-    return [_line("time per trajectory", f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s")]

@@ -1,8 +1,6 @@
 """Headless Chromium on a results page."""
 
-import logging
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,18 +11,17 @@ import pytest
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from ailot_ray.report.page.app import build, serve
 from ailot_ray.report.page.browser import VIEWS
+from ailot_ray.report.page.server import Server, serve
 from ailot_ray.report.page.sources import Sources
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 SECONDS = 30.0
 """Patience on a busy machine; each wait ends as soon as its condition holds."""
 FLAGS = "headless=new no-sandbox disable-gpu no-first-run disable-background-networking disable-component-update disable-sync"
-ROWS = ".ag-center-cols-container .ag-row"
+ROWS = "#runs tbody tr:not([hidden])"
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +77,11 @@ class Page:
         tab = self.until(lambda: [tab for tab in self.all(".tab") if tab.text == VIEWS[view]])[0]
         tab.click()
 
-    def choose(self, control: str, option: str) -> None:
-        """Take an option of a dropdown."""
-        self.until(lambda: self.all(f"#{control}"))[0].click()
-        found = self.until(lambda: [one for one in self.all(".dash-dropdown-option") if one.text == option])
-        found[0].click()
-        webdriver.ActionChains(self.driver).send_keys(Keys.ESCAPE).perform()
+    def choose(self, label: str) -> None:
+        """Tick or untick a condition of the filter."""
+        if not self.all("#filter[open]"):
+            self.until(lambda: self.all("#filter summary"))[0].click()
+        self.until(lambda: [one for one in self.all("#filter label") if one.text == label])[0].click()
 
     def require_quiet(self) -> None:
         """Nothing on the console, and nothing asked of another machine."""
@@ -97,17 +93,11 @@ class Page:
 @pytest.fixture
 def browse(chromium: webdriver.Chrome) -> Iterator[Callable[[Path], Page]]:
     """Serve a store as `dashboard` does, and open its page. A new session each time: choices are kept within one."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
     def opened(store: Path) -> Page:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        ready = threading.Event()
-        app = build(Sources([store]), refresh=0.3)
-        threading.Thread(target=serve, args=(app, port, ready.set), daemon=True).start()
-        assert ready.wait(SECONDS)
-        return Page(chromium, f"http://127.0.0.1:{port}/")
+        server = Server(Sources([store]), 0)
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        return Page(chromium, f"http://127.0.0.1:{server.server_port}/")
 
     yield opened
     chromium.get("about:blank")

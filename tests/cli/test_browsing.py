@@ -66,10 +66,9 @@ def test_results_as_one_file(work: Command, command: Command, store: Path, tmp_p
     shown = command("results", "--store", store, "--html", tmp_path / "new" / "results.html", "--json")
     assert shown.status == 0 and shown.json["html"] == str(tmp_path / "new" / "results.html")
     text = (tmp_path / "new" / "results.html").read_text()
-    page = text.replace(re.findall(r"<script>.*?</script>", text, re.S)[0], "")  # plotly.js names pages in its comments
-    assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", text)
     for word in ("Learning curves", "Comparison", "Reward along trajectories", "Couplings with the expert", "Time-isometry"):
-        assert word in page
+        assert word in text
     require_one_line(command("results", "--store", store, "--html", tmp_path), "cannot write")
 
 

@@ -1,8 +1,11 @@
 """The results page in headless Chromium: it loads without errors, filters, shows what a running sweep adds, and one trial."""
 
+import http.client
 import json
 import shutil
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,9 @@ from selenium.webdriver.common.by import By
 
 from ailot_ray.__main__ import main
 from ailot_ray.progress import silence
-from ailot_ray.report.page.app import build
+from ailot_ray.report.page.server import Server, serve
 from ailot_ray.report.page.sources import Sources
+from ailot_ray.report.record import Trial
 from ailot_ray.store import MANIFEST, write_json
 
 from .browser import CHROMIUM, DRIVER, ROWS, Browse, Page, browse, chromium
@@ -56,45 +60,47 @@ def test_every_view_loads_without_errors(browse: Browse, finished_store: Path) -
     assert "3\ntrials" in page.text(".tile") and "done" in page.text(".tile")
     for view in ("curves", "against", "profile", "comparison"):
         page.open(view)
-        page.until(lambda: page.all("#drawn .main-svg"))
-        assert page.text("#explain")
-    assert "reward.tau" in page.text("#drawn") or page.all("#drawn .ytick")
+        page.until(lambda: page.all("#drawn svg"))
+        assert page.text(".explain")
     page.open("heat")
-    page.until(lambda: "two settings" in page.text("#drawn"))  # τ alone was varied
+    page.until(lambda: "two settings" in page.text(".empty"))  # τ alone was varied
     page.require_quiet()
 
 
 def test_filters_and_sorting(browse: Browse, finished_store: Path) -> None:
     page = browse(finished_store)
     page.until(lambda: len(page.all(ROWS)) == 3)
-    page.choose("filter", "method = bc")
+    page.choose("method = bc")
     page.until(lambda: len(page.all(ROWS)) == 1)
     assert "BC" in page.text(ROWS)
-    page.choose("filter", "method = ailot")  # another value of the same setting: either will do
+    page.choose("method = ailot")  # another value of the same setting: either will do
     page.until(lambda: len(page.all(ROWS)) == 3)
-    page.choose("filter", "reward.tau = 5.0")  # another setting: both must hold
+    page.choose("reward.tau = 5.0")  # another setting: both must hold
     page.until(lambda: len(page.all(ROWS)) == 1)
     assert "AILOT" in page.text(ROWS)
     page.open("curves")
-    page.until(lambda: "AILOT" in page.text("#drawn .legend") and "BC" not in page.text("#drawn .legend"))
+    page.until(lambda: "AILOT" in page.text("#drawn") and "BC" not in page.text("#drawn"))
     page.require_quiet()
 
 
-def test_the_tables_own_filter_and_sort(browse: Browse, finished_store: Path) -> None:
-    page = browse(finished_store)
+def test_the_table_is_searched_and_sorted_and_stays_so(browse: Browse, finished_store: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_store, tmp_path / "store")
+    page = browse(tmp_path / "store")
     page.until(lambda: len(page.all(ROWS)) == 3)
-    page.until(lambda: page.all("input[aria-label='method Filter Input']"))[0].send_keys("AIL")
+    page.all("#search")[0].send_keys("AIL")
     page.until(lambda: len(page.all(ROWS)) == 2)
 
     def taus() -> list[str]:
-        cells = sorted(page.all(f"{ROWS} [col-id='reward.tau']"), key=lambda cell: cell.location["y"])
-        return [cell.text for cell in cells]
+        column = [cell.text for cell in page.all("#runs th")].index("reward.tau") + 1
+        return [cell.text for cell in page.all(f"{ROWS} td:nth-child({column})")]
 
-    header = page.until(lambda: page.all(".ag-header-cell[col-id='reward.tau'] .ag-header-cell-label"))[0]
-    header.click()
-    page.until(lambda: taus() == ["0.5", "5"])
-    header.click()
-    page.until(lambda: taus() == ["5", "0.5"])
+    for order in (["0.5", "5"], ["5", "0.5"]):
+        next(head for head in page.all("#runs th") if head.text == "reward.tau").click()
+        assert taus() == order
+    folders = (tmp_path / "store" / "scores").iterdir()
+    shutil.rmtree(next(path for path in folders if '"bc"' in (path / "trial.json").read_text()))
+    page.until(lambda: "2\ntrials" in page.text(".tile"))
+    assert taus() == ["5", "0.5"] and page.all("#search")[0].get_property("value") == "AIL"
     page.require_quiet()
 
 
@@ -104,7 +110,7 @@ def test_a_running_sweeps_new_trial_appears(browse: Browse, finished_store: Path
     page = browse(store)
     page.until(lambda: "0\ntrials" in page.text(".tile"))
     page.open("curves")
-    page.until(lambda: page.text("#drawn .empty"))
+    page.until(lambda: page.text(".empty"))
 
     records = {path.parent: json.loads(path.read_text()) for path in (finished_store / "scores").glob("*/trial.json")}
     source, record = next((folder, record) for folder, record in records.items() if record["method"] == "bc")
@@ -117,7 +123,7 @@ def test_a_running_sweeps_new_trial_appears(browse: Browse, finished_store: Path
             page.until(lambda: "running" in page.text(".tile"))
         shutil.copytree(source, store / "scores" / source.name)
         page.until(lambda: "done" in page.text(".tile"))
-    page.until(lambda: page.all("#drawn .main-svg"))  # the view that was open has drawn it
+    page.until(lambda: page.all("#drawn svg"))  # the view that was open has drawn it
     page.open("trials")
     page.until(lambda: "BC" in page.text(ROWS))
     page.require_quiet()
@@ -126,8 +132,8 @@ def test_a_running_sweeps_new_trial_appears(browse: Browse, finished_store: Path
 def test_one_trial(browse: Browse, finished_store: Path) -> None:
     page = browse(finished_store)
     row = page.until(lambda: [row for row in page.all(ROWS) if "AILOT" in row.text])[0]
-    row.find_element(By.CSS_SELECTOR, ".ag-cell").click()
-    page.until(lambda: len(page.all("#details .main-svg")) >= 4)
+    row.find_element(By.CSS_SELECTOR, "a").click()
+    page.until(lambda: len(page.all("#details svg")) >= 4)
     text = page.text("#details")
     for part in ("Rewards of the dataset", "relabel report", "Reward along trajectories", "Couplings with the expert"):
         assert part in text
@@ -145,28 +151,77 @@ def test_a_thousand_trials(browse: Browse, write_trial: WriteTrial, tmp_path: Pa
     explained = ""
 
     def drawn() -> bool:
-        return bool(page.all("#drawn .main-svg")) and page.text("#explain") not in ("", explained)
+        return bool(page.all("#drawn svg")) and page.text(".explain") not in ("", explained)
 
     for view in ("curves", "against", "heat", "profile", "comparison", "trials"):
         began = time.monotonic()
         page.open(view)
         page.until(drawn if view != "trials" else lambda: len(page.all(ROWS)) > 5)
         spent[view] = time.monotonic() - began
-        explained = page.text("#explain")
+        explained = page.text(".explain")
     began = time.monotonic()
-    page.all("input[aria-label='method Filter Input']")[0].send_keys("none")
+    page.all("#search")[0].send_keys("none")
     page.until(lambda: not page.all(ROWS))
     spent["filter"] = time.monotonic() - began
     assert max(spent.values()) < 2.0, spent
     page.require_quiet()
 
 
-def test_only_this_machine_is_answered(finished_store: Path) -> None:
-    client = build(Sources([finished_store])).server.test_client()
-    assert client.get("/", headers={"Host": "localhost:8050"}).status_code == 200
-    assert client.get("/", headers={"Host": "127.0.0.1:8050"}).status_code == 200
-    assert client.get("/", headers={"Host": "elsewhere.example:8050"}).status_code == 400
-    assert client.get("/video/nothing", headers={"Host": "localhost"}).status_code == 404
+@pytest.fixture
+def ask(finished_store: Path) -> Iterator[Callable[..., tuple[int, dict[str, str], bytes]]]:
+    """Ask a server without a browser: status, headers and body."""
+    requests: list[tuple[str, str]] = []
+
+    class Noted:
+        def start(self, run: Trial, what: str) -> None:
+            requests.append((run.short, what))
+
+        def status(self, run: Trial) -> str:
+            return f"asked for {what}" if (what := dict(requests).get(run.short)) else ""
+
+    server = Server(Sources([finished_store]), 0, Noted())
+    threading.Thread(target=serve, args=(server,), daemon=True).start()
+
+    def asked(path: str, body: str | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+
+    yield asked
+    server.shutdown()
+
+
+Ask = Callable[..., tuple[int, dict[str, str], bytes]]
+
+
+def test_only_this_machines_own_page_is_answered(ask: Ask) -> None:
+    assert ask("/", Host="localhost:8050")[0] == ask("/", Host="127.0.0.1:8050")[0] == 200
+    assert ask("/", Host="elsewhere.example:8050")[0] == 400
+    assert ask("/", "make=video", Origin="http://elsewhere.example")[0] == 400
+    assert ask("/video/nothing")[0] == ask("/video/../../etc/passwd")[0] == ask("/nothing")[0] == 404
+
+
+def test_buttons_ask_for_what_takes_making(ask: Ask, finished_store: Path) -> None:
+    digest = next((finished_store / "scores").iterdir()).name[-12:]
+    status, headers, _ = ask("/", f"make=video&view=trial&trial={digest}", Host="localhost")
+    assert status == 303 and headers["Location"] == f"/?view=trial&trial={digest}"
+    assert b"asked for video" in ask(headers["Location"])[2]
+    assert ask("/", f"make=anything&trial={digest}")[0] == ask("/", "make=video&trial=nothing")[0] == 400
+
+
+def test_a_video_is_given_in_parts(ask: Ask, finished_store: Path) -> None:
+    scores = next((finished_store / "scores").iterdir())
+    film = finished_store / "videos" / f"{scores.name}.mp4"
+    film.parent.mkdir()
+    film.write_bytes(bytes(range(100)))
+    address = f"/video/{scores.name[-12:]}"
+    assert ask(address)[2] == film.read_bytes()
+    status, headers, body = ask(address, Range="bytes=10-19")
+    assert (status, headers["Content-Range"], body) == (206, "bytes 10-19/100", bytes(range(10, 20)))
+    assert ask(address, Range="bytes=90-")[2] == bytes(range(90, 100))
+    film.unlink()
+    assert ask(address)[0] == 404
 
 
 def test_a_failed_trial_shows_its_log(browse: Browse, tmp_path: Path) -> None:
@@ -178,7 +233,7 @@ def test_a_failed_trial_shows_its_log(browse: Browse, tmp_path: Path) -> None:
     write_json(store / "sweeps" / "tau" / "ended" / "one.json", ended)
     page = browse(store)
     page.until(lambda: "the loss is nan" in page.text(ROWS))
-    page.all(f"{ROWS} .ag-cell")[0].click()
+    page.all(f"{ROWS} a")[0].click()
     page.until(lambda: "the last line of the log <b>as it is</b>" in page.text("#details pre"))
     page.require_quiet()
 
@@ -195,8 +250,8 @@ def test_a_damaged_artefact_is_named_on_the_page(browse: Browse, finished_store:
 def test_the_shared_file_opens_alone(chromium: webdriver.Chrome, finished_store: Path, tmp_path: Path) -> None:
     assert main(["results", "--store", str(finished_store), "--html", str(tmp_path / "results.html")]) == 0
     page = Page(chromium, f"file://{tmp_path}/results.html")
-    page.until(lambda: len(page.all(".plotly-graph-div .main-svg")) > 8)
-    rows = "#runs tbody tr:not([hidden])"
+    page.until(lambda: len(page.all(".card svg")) > 8)
+    rows = ROWS
     assert len(page.all(rows)) == 3
     page.all("#search")[0].send_keys("ailot reward.tau=5")
     page.until(lambda: len(page.all(rows)) == 1)

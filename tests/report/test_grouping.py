@@ -5,18 +5,18 @@ import io
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
 from ailot_ray.report.aggregates import all_series, statistics_json
 from ailot_ray.report.comparison import comparison_table
+from ailot_ray.report.figures import series
+from ailot_ray.report.figures.canvas import tips
+from ailot_ray.report.figures.overview import plot_learning_curves, plot_scores
 from ailot_ray.report.grouping import Group, distinct, group, mean_curve
-from ailot_ray.report.page import series
 from ailot_ray.report.page.browser import Page
-from ailot_ray.report.page.shared import write_shared
+from ailot_ray.report.page.render import write_shared
 from ailot_ray.report.page.sources import Sources
 from ailot_ray.report.page.table import count
-from ailot_ray.report.plots import plot_learning_curves, plot_scores
 from ailot_ray.report.record import load_trials
 from ailot_ray.report.tables import format_table
 
@@ -35,10 +35,10 @@ def twice(tmp_path: Path, write_trial: WriteTrial) -> Path:
     return tmp_path / "store"
 
 
-def figures(page: Page, view: str, by: str | None = None) -> go.Figure:
+def hovers(page: Page, view: str, by: str | None = None) -> list[str]:
+    """What a view's lines tell under the pointer."""
     figure = page.figure(view, page.choice(view, by=by))
-    assert isinstance(figure, go.Figure)
-    return figure
+    return [text for axis in figure.axes for line in axis.lines for text in tips(line)]
 
 
 def test_one_file_under_two_paths_is_one_dataset_in_every_report(twice: Path, tmp_path: Path) -> None:
@@ -59,11 +59,8 @@ def test_one_file_under_two_paths_is_one_dataset_in_every_report(twice: Path, tm
 
     page = Page(Sources([twice]).read().runs)
     assert count(page.runs)["done"] == 6
-    (drawn,) = [trace for trace in figures(page, "curves").data if trace.name == "OTR"]
-    assert np.asarray(drawn.customdata)[:, 1].tolist() == [3, 3]
-    np.testing.assert_allclose(np.asarray(drawn.customdata)[-1, 0], sd)
-    (profile,) = [trace for trace in figures(page, "profile").data if trace.name == "OTR"]
-    assert "of 3 runs" in profile.hovertemplate
+    assert f"OTR: 30.0 ± {sd:.1f} (3 runs) at 1,000 steps" in hovers(page, "curves")
+    assert "OTR, share of 3 runs" in hovers(page, "profile")
     text = write_shared(Sources([twice]).read(), tmp_path / "page.html", [twice]).read_text()
     assert "of 3 runs" in text and "of 6 runs" not in text and "<b>6</b><span>trials" in text
 
@@ -105,13 +102,12 @@ def test_unequal_gradient_steps_are_told_in_every_name(unequal: list[Group], tmp
 @pytest.mark.parametrize("by", [series.METHOD, series.CONFIGURATION, "reward.tau"])
 def test_no_line_takes_unequal_steps_together(unequal: list[Group], view: str, by: str, tmp_path: Path) -> None:
     page = Page(Sources([tmp_path / "store"]).read().runs)
-    for panel in series.panels(page.done, page.rows, by):
+    for panel in series.make_panels(page.rows, by):
         for one in panel.series:
             assert len({run.trained for run in one.runs}) == 1
             assert f"({one.runs[0].trained:,} steps)" in one.label
     if view in ("curves", "profile"):
-        named = [trace.name for trace in figures(page, view, by).data if trace.name and trace.showlegend is not False]
-        assert all("steps)" in name for name in named if name != "dataset mean")
+        assert all("steps)" in text for text in hovers(page, view, by) if not text.startswith("dataset mean"))
 
 
 def test_equal_steps_are_not_in_names(tmp_path: Path, write_trial: WriteTrial) -> None:

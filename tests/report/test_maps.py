@@ -8,7 +8,7 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from ailot_ray.mazes import MAZES
-from ailot_ray.report.maps import MAX_TRAJECTORIES, plot_rewards_on_maze
+from ailot_ray.report.figures.maps import MAX_TRAJECTORIES, plot_rewards_on_maze
 
 MAZE = MAZES["AntMaze-umaze"]
 

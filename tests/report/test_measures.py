@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ailot_ray.report.measures import plot_measures
+from ailot_ray.report.figures.measures import plot_measures
 
 TRIALS = [
     ("k=0", {"rank": [0.2, 0.4], "same": [0.5, 0.5], "distance": [], "collapsed": [0.0, 0.1], "none": []}),

@@ -2,18 +2,25 @@
 
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ailot_ray.report import statistics
-from ailot_ray.report.page import series
+from ailot_ray.report.figures import series
+from ailot_ray.report.figures.canvas import tips, to_svg
 from ailot_ray.report.page.browser import EXPLAIN, Browser, Page, name_of
 from ailot_ray.report.page.sources import Sources
 from ailot_ray.report.tables import SUBSTITUTED_NOTE
 
 from .conftest import WriteTrial
+
+HOVER = "{http://www.w3.org/2000/svg}title"
 
 
 @pytest.fixture
@@ -21,47 +28,65 @@ def page(store: Path) -> Page:
     return Browser(Sources([store])).page()[1]
 
 
-def drawn(page: Page, view: str, **controls: Any) -> go.Figure:
-    figure = page.figure(view, page.choice(view, **controls))
-    assert isinstance(figure, go.Figure), figure
-    return figure
+def drawn(page: Page, view: str, **controls: Any) -> Figure:
+    choice = page.choice(view, **controls)
+    assert page.lacks(view, choice) == ""
+    return page.figure(view, choice)
 
 
-def named(figure: go.Figure, name: str, axis: str | None = None) -> Any:
-    """The traces of this name, those of one panel where an axis is given."""
-    return [trace for trace in figure.data if trace.name == name and (axis is None or trace.xaxis == axis)]
+def told_of(axis: Axes, name: str) -> tuple[Line2D, list[str]]:
+    """The line whose hover texts begin with this name, and those texts."""
+    found = [(line, tips(line)) for line in axis.lines if tips(line) and tips(line)[0].startswith(name)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def points(line: Line2D) -> list[list[float]]:
+    listed: list[list[float]] = np.asarray(line.get_xydata(), float).tolist()
+    return listed
 
 
 def test_curves_are_means_over_seeds_with_their_deviation(page: Page) -> None:
     figure = drawn(page, "curves", by=series.CONFIGURATION)
-    (line,) = named(figure, "AILOT reward.tau=0.1")
+    line, told = told_of(figure.axes[0], "AILOT reward.tau=0.1:")
     trials = [run for run in page.done if run.method == "ailot" and run.config["reward.tau"] == 0.1]
     curves = np.array([list(trial.curve().values()) for trial in trials])
     assert curves.shape == (3, 10)
-    np.testing.assert_allclose(line.y, curves.mean(0))
-    np.testing.assert_allclose(np.asarray(line.customdata)[:, 0], curves.std(0, ddof=1))
-    assert set(np.asarray(line.customdata)[:, 1]) == {3}
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), curves.mean(0))
+    mean, deviation = curves.mean(0)[-1], curves.std(0, ddof=1)[-1]
+    assert told[-1] == f"AILOT reward.tau=0.1: {mean:.1f} ± {deviation:.1f} (3 runs) at 1,000,000 steps"
 
 
 def test_every_series_is_in_the_legend_once(page: Page) -> None:
     for view in ("curves", "against", "profile", "comparison"):
-        shown = [trace.name for trace in drawn(page, view).data if trace.showlegend is not False]
+        (legend,) = drawn(page, view).legends
+        shown = [text.get_text() for text in legend.get_texts()]
         assert shown and len(shown) == len(set(shown)), view
 
 
+def test_hover_texts_stand_at_their_points(page: Page) -> None:
+    figure = drawn(page, "curves", by=series.CONFIGURATION)
+    wanted = sorted(text for axis in figure.axes for line in axis.lines for text in tips(line))
+    root = ElementTree.fromstring(to_svg(figure, "one"))
+    assert sorted(title.text or "" for title in root.iter(HOVER)) == wanted
+    heights = {title.text: float(use.attrib["y"]) for use in root.iter() for title in use.findall(HOVER) if "y" in use.attrib}
+    of_bc = [height for text, height in heights.items() if (text or "").startswith("BC")]
+    assert of_bc[0] > of_bc[-1], "scores rise with the steps, and y counts downwards in SVG"
+
+
 def test_score_against_a_setting_has_intervals_and_the_others_beside_it(page: Page) -> None:
-    figure = drawn(page, "against", across="reward.tau")
-    (line,) = named(figure, "AILOT", "x")
+    hopper = drawn(page, "against", across="reward.tau").axes[0]
+    line, told = told_of(hopper, "AILOT:")
     mine = [run for run in page.done if (run.task, run.method) == ("hopper-medium-v2", "ailot")]
-    scores = {tau: [run.score or 0.0 for run in mine if run.config["reward.tau"] == tau] for tau in (0.1, 0.5)}
-    assert list(line.x) == [0.1, 0.5]
-    np.testing.assert_allclose(line.y, [np.mean(values) for values in scores.values()])
+    scores = {tau: [run.score for run in mine if run.config["reward.tau"] == tau] for tau in (0.1, 0.5)}
+    assert points(line) == pytest.approx(np.array([[tau, np.mean(values)] for tau, values in scores.items()]))
     low, high = statistics.bootstrap_interval([scores[0.1]], np.random.default_rng(0), resamples=2000)
-    assert line.customdata[0][0] == f"{low:.1f} to {high:.1f}" and low < line.y[0] < high
-    (beside,) = named(figure, "OTR")
-    assert beside.line.dash == "dot" and beside.y[0] == beside.y[1]
-    dots = [trace for trace in figure.data if trace.legendgroup == "AILOT" and trace.mode == "markers"]
-    assert sorted(dots[0].y) == sorted(scores[0.1] + scores[0.5])
+    assert f"95 % {low:.1f} to {high:.1f} (3 runs) at reward.tau=0.1" in told[0] and low < np.mean(scores[0.1]) < high
+    beside, _ = told_of(hopper, "OTR:")
+    otr = np.mean([run.score for run in page.done if run.method == "otr"])
+    assert beside.get_linestyle() == ":" and np.asarray(beside.get_ydata()).tolist() == pytest.approx([otr, otr])
+    (dots,) = [one for one in hopper.lines if one.get_linestyle() == "None"]
+    assert sorted(np.asarray(dots.get_ydata())) == pytest.approx(sorted(scores[0.1] + scores[0.5]))
 
 
 def test_a_setting_is_varied_alone_where_the_others_have_a_usual_value(tmp_path: Path, write_trial: WriteTrial) -> None:
@@ -76,15 +101,22 @@ def test_a_setting_is_varied_alone_where_the_others_have_a_usual_value(tmp_path:
     for i, variant in enumerate(variants):
         write_trial("ailot", 0, {1000: [10.0 * i]}, **(usual | variant))
     page = Browser(Sources([tmp_path / "store"])).page()[1]
-    (line,) = named(drawn(page, "against", across="reward.tau"), "AILOT", "x")
-    assert (list(line.x), list(line.y)) == ([0.5, 5.0, 9.0], [0.0, 20.0, 30.0])  # raw states are another question
-    (line,) = named(drawn(page, "against", across="transport.k"), "AILOT", "x")
-    assert (list(line.x), list(line.y)) == ([0, 2], [40.0, 0.0])
-    dots = {y for trace in drawn(page, "against", by="transport.k", across="reward.tau").data for y in trace.y if y is not None}
+    line, _ = told_of(drawn(page, "against", across="reward.tau").axes[0], "AILOT:")
+    assert points(line) == [[0.5, 0.0], [5.0, 20.0], [9.0, 30.0]]  # raw states are another question
+    line, _ = told_of(drawn(page, "against", across="transport.k").axes[0], "AILOT:")
+    assert points(line) == [[0, 40.0], [2, 0.0]]
+    lines = drawn(page, "against", by="transport.k", across="reward.tau").axes[0].lines
+    dots = {y for line in lines if line.get_linestyle() in ("None", ":") for y in np.asarray(line.get_ydata())}
     assert dots == {0.0, 20.0, 30.0, 40.0}  # a setting that tells the lines apart may vary as well
-    (cells,) = drawn(page, "heat", across="reward.tau", up="transport.k").data
-    told = {(x, y): z for y, row in zip(cells.y, cells.z, strict=True) for x, z in zip(cells.x, row, strict=True)}
-    assert (told["0.5", "2"], told["0.5", "0"], told["9.0", "2"]) == (0.0, 40.0, 30.0)
+    assert cells(drawn(page, "heat", across="reward.tau", up="transport.k")) == [[40.0, None, None], [0.0, 20.0, 30.0]]
+
+
+def cells(figure: Figure) -> list[list[float | None]]:
+    """The means of the first heat map, line by line from below."""
+    (mesh,) = [one for one in figure.axes[0].collections if isinstance(one, QuadMesh)]
+    values: Any = mesh.get_array()
+    listed: list[list[float | None]] = values.tolist()
+    return listed
 
 
 def test_a_heat_map_is_of_one_method_and_tells_its_numbers(store: Path, write_trial: WriteTrial) -> None:
@@ -95,52 +127,49 @@ def test_a_heat_map_is_of_one_method_and_tells_its_numbers(store: Path, write_tr
             )
     page = Browser(Sources([store])).page()[1]
     figure = drawn(page, "heat", across="reward.tau", up="transport.k")
-    (cells,) = figure.data
-    assert list(cells.x) == ["0.1", "0.5"] and list(cells.y) == ["2", "5"]
-    assert cells.z[1][0] == pytest.approx(20.0) and cells.z[1][1] == pytest.approx(60.0)
-    assert cells.text[1][0] == "20.0 ± 10.0<br>n = 3"
-    assert "AILOT" in figure.layout.annotations[0].text
+    axis = figure.axes[0]
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["0.1", "0.5"]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["2", "5"]
+    np.testing.assert_allclose(np.array(cells(figure)[1], float), [20.0, 60.0])
+    written = [text.get_text() for text in axis.texts]
+    assert "20.0 ± 10.0\nn = 3" in written and "hopper-medium-v2 · AILOT" in written
+    told = ElementTree.fromstring(to_svg(figure, "one")).iter(HOVER)
+    assert "reward.tau=0.1 transport.k=5: 20.0 ± 10.0, n = 3" in {title.text for title in told}
 
 
 def test_profiles_are_shares_of_runs(page: Page) -> None:
-    figure = drawn(page, "profile", by=series.METHOD)
-    (line,) = named(figure, "BC")
+    line, told = told_of(drawn(page, "profile", by=series.METHOD).axes[0], "BC,")
     scores = np.array([run.score for run in page.done if run.method == "bc"], float)
-    assert len(scores) == 6
-    for at, share in zip(line.x[::25], line.y[::25], strict=True):
+    assert len(scores) == 6 and told == ["BC, share of 6 runs"]
+    x, y = np.asarray(line.get_xydata()).T
+    for at, share in zip(x[::25], y[::25], strict=True):
         assert share == pytest.approx((scores > at).mean())
-    assert line.y[0] == 1.0 and line.y[-1] == 0.0
+    assert (y[0], y[-1]) == (1.0, 0.0)
+
+
+def diamonds(figure: Figure) -> list[float]:
+    found = [line for axis in figure.axes for line in axis.lines if line.get_marker() == "D" and line.get_fillstyle() == "none"]
+    return [float(x) for line in found for x in np.atleast_1d(np.asarray(line.get_xdata()))]
 
 
 def test_published_scores_stand_beside_own_files_only(page: Page) -> None:
     figure = drawn(page, "comparison")
-    diamonds = [trace for trace in figure.data if trace.marker.symbol == "diamond-open" and trace.x[0] is not None]
-    assert not diamonds  # hopper's file is not D4RL's own, and of walker2d only methods without a published score ran
-    assert "hopper-medium.hdf5 (a1b2c3d4) *" in figure.layout.annotations[0].text
-    assert "*" not in figure.layout.annotations[1].text
+    assert not diamonds(figure)  # hopper's file is not D4RL's own, and of walker2d only methods without a published score ran
+    hopper, walker = (axis.get_title(loc="left") for axis in figure.axes)
+    assert "hopper-medium.hdf5 (a1b2c3d4)" in hopper and "not D4RL's own" in hopper and "not D4RL's own" not in walker
     assert page.notes == [SUBSTITUTED_NOTE]
-    bars = [trace for trace in figure.data if trace.error_x.array is not None]
-    means = {trace.y[0]: trace.x[0] for trace in bars if trace.xaxis == "x"}
-    assert means["SEABO"] == pytest.approx(np.mean([run.score for run in page.done if run.method == "seabo"]))
+    scores = [run.score for run in page.done if run.method == "seabo"]
+    low, high = statistics.bootstrap_interval([scores], np.random.default_rng(0))
+    (bar,) = [line for line in figure.axes[0].lines if tips(line) and tips(line)[0].startswith("SEABO: mean")]
+    assert np.asarray(bar.get_xdata()).tolist() == pytest.approx([low, high])
+    assert tips(bar) == [f"SEABO: mean {np.mean(scores):.1f}, 95 % {low:.1f} to {high:.1f}, 3 seeds"]
 
 
 def test_a_published_score_is_drawn_where_there_is_one(write_trial: WriteTrial, tmp_path: Path) -> None:
     for seed in range(2):
         write_trial("otr", seed, task="walker2d-medium-v2")
     page = Browser(Sources([tmp_path / "store"])).page()[1]
-    (diamond,) = [t for t in drawn(page, "comparison").data if t.marker.symbol == "diamond-open" and t.x[0] is not None]
-    assert diamond.x[0] == 79.4 and page.notes == []
-
-
-def test_configurations_with_long_names_keep_their_lines(tmp_path: Path, write_trial: WriteTrial) -> None:
-    common = "demonstrations/of/an/expert/that/was/trained/for/long"
-    for i, score in enumerate((10.0, 20.0, 30.0)):
-        write_trial("ailot", 0, {1000: [score]}, expert=f"{common}/{i}.hdf5", transport__k=2)
-    write_trial("ailot", 0, {1000: [40.0]}, expert=f"{common}/0.hdf5", transport__k=0)
-    page = Browser(Sources([tmp_path / "store"])).page()[1]
-    bars = [trace for trace in drawn(page, "comparison").data if trace.error_x.array is not None]
-    assert len({trace.y[0] for trace in bars}) == len(bars) == 4
-    assert page.notes[0] == "AILOT unless its line says otherwise: transport.k=2"
+    assert diamonds(drawn(page, "comparison")) == [79.4] and page.notes == []
 
 
 def test_views_without_enough_to_draw_say_so(tmp_path: Path, write_trial: WriteTrial) -> None:
@@ -148,13 +177,16 @@ def test_views_without_enough_to_draw_say_so(tmp_path: Path, write_trial: WriteT
     browser = Browser(Sources([tmp_path / "store"]))
     for view in EXPLAIN:
         page = browser.page()[1]
-        assert page.figure(view, page.choice(view)) == "No trial matches the filter."
-    write_trial()
+        assert page.lacks(view, page.choice(view)) == "No trial matches the filter."
+        assert page.svg(view, page.choice(view)) is None
+    write_trial(reward__tau=0.1, iql__snapshots=1)
     page = browser.page()[1]
-    assert "at least one setting" in str(page.figure("against", page.choice("against")))
-    assert "at least two settings" in str(page.figure("heat", page.choice("heat")))
+    assert "one setting" in page.lacks("against", page.choice("against"))
+    assert "two settings" in page.lacks("heat", page.choice("heat"))
     for view in ("curves", "profile", "comparison"):
-        assert isinstance(page.figure(view, page.choice(view)), go.Figure)
+        assert page.svg(view, page.choice(view))
+    write_trial(reward__tau=0.1, iql__snapshots=2, seed=1)
+    assert browser.page()[1].paths == [], "how often a policy is watched is no question to a figure"
 
 
 def test_controls_fall_back_to_what_can_be_had(page: Page) -> None:
@@ -170,15 +202,14 @@ def test_many_configurations_are_taken_together(tmp_path: Path, write_trial: Wri
         write_trial(seed=0, curve={1000: [float(i)]}, reward__tau=float(i % 5), transport__k=i // 5)
     page = Browser(Sources([tmp_path / "store"])).page()[1]
     assert page.choice("curves").by == "reward.tau"
-    figure = drawn(page, "curves", by=series.CONFIGURATION)
-    assert len([trace for trace in figure.data if trace.mode == "lines+markers"]) == 20
-    assert len({trace.line.color for trace in figure.data if trace.mode == "lines+markers"}) == 20
+    lines = [line for line in drawn(page, "curves", by=series.CONFIGURATION).axes[0].lines if line.get_linestyle() != "--"]
+    assert len(lines) == len({line.get_color() for line in lines}) == 20
 
 
 def test_figures_are_kept_while_nothing_changes(store: Path, write_trial: WriteTrial) -> None:
     browser = Browser(Sources([store]))
     page = browser.page(["reward.tau=0.5"])[1]
-    figure = drawn(page, "curves")
-    assert drawn(browser.page(["reward.tau=0.5"])[1], "curves") is figure
-    write_trial(seed=9)
-    assert drawn(browser.page(["reward.tau=0.5"])[1], "curves") is not figure
+    svg = page.svg("curves", page.choice("curves"))
+    assert browser.page(["reward.tau=0.5"])[1].svg("curves", page.choice("curves")) is svg
+    write_trial(seed=9, reward__tau=0.5)
+    assert browser.page(["reward.tau=0.5"])[1].svg("curves", page.choice("curves")) != svg

@@ -11,8 +11,8 @@ from filelock import FileLock
 
 from ailot_ray.errors import StoreError
 from ailot_ray.report.page.runs import log_tail
-from ailot_ray.report.page.sources import Sources, conditions, find_stores, matching, value_of, values_of, varying_paths
-from ailot_ray.report.record import Trial, read_trial
+from ailot_ray.report.page.sources import Sources, conditions, find_stores, matching, varying_paths
+from ailot_ray.report.record import Trial, read_trial, value_of, values_of
 from ailot_ray.store import read_json, write_json
 
 from .conftest import WriteTrial

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ailot_ray.errors import StoreError
-from ailot_ray.report.histograms import plot_histograms
-from ailot_ray.report.plots import plot_learning_curves, plot_scores
+from ailot_ray.report.figures.histograms import plot_histograms
+from ailot_ray.report.figures.overview import plot_learning_curves, plot_scores
 from ailot_ray.report.record import load_trials
 from ailot_ray.report.results import collect
 from ailot_ray.report.tables import NOTHING_YET

@@ -1,18 +1,24 @@
 """Everything about one run, part by part, for the page and the shared file alike."""
 
 import contextlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
+from matplotlib.figure import Figure
+from msgspec.structs import replace
 
-from ailot_ray.report.look import label_of
-from ailot_ray.report.page import portraits
+from ailot_ray.errors import StoreError
+from ailot_ray.records import RelabelReport, Source, read_record
+from ailot_ray.report import portraits
+from ailot_ray.report.figures import alignment
+from ailot_ray.report.figures.histograms import reward_histograms
+from ailot_ray.report.look import colour_of, label_of
 from ailot_ray.report.page.runs import log_tail
 from ailot_ray.report.record import Trial
 from ailot_ray.report.relabel import format_relabel_report
 
+NEAR = 0.02
+"""Rewards within this fraction of α of 0, or of α, count as collapsed or saturated; as in `ailot_ray.method.diagnostics`."""
 _REASONS = {"waiting": "Not begun yet.", "interrupted": "Its sweep ended before it did: the same command goes on from here."}
 
 
@@ -22,7 +28,7 @@ class Part:
 
     title: str
     explain: str = ""
-    figure: go.Figure | None = None
+    figure: Figure | None = None
     text: str = ""
 
 
@@ -53,16 +59,18 @@ def facts(run: Trial) -> dict[str, Any]:
 
 def _rewards(run: Trial) -> list[Part]:
     found = []
-    histogram = portraits.reward_histogram(run)
-    if histogram is not None:
+    rewards = portraits.load_rewards(run)
+    if rewards is not None:
+        values, before = rewards
         explain = "Rewards near 0 say nothing (τ too high: collapse), and neither do rewards near α (τ too low: saturation)."
         own = "The dataset's own rewards under the domain's rescaling."
-        found.append(Part("Rewards of the dataset", explain if run.artefacts.get("alignment") else own, histogram))
+        figure = reward_histograms({"": values}, NEAR if before else None, colour_of(run.method))
+        found.append(Part("Rewards of the dataset", explain if run.artefacts.get("alignment") else own, figure))
     folder = portraits.rewards_folder(run)
     if folder is not None:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            report = json.loads((folder / "report.json").read_text())
-            report |= {"data": {"source": run.data, "digest": run.data_digest}, "method": run.method}
+        with contextlib.suppress(StoreError):
+            report = read_record(folder / "report.json", RelabelReport)
+            report = replace(report, data=Source(run.data, run.data_digest), method=run.method)
             found.append(Part("The relabel report", text=format_relabel_report(report)))
     return found
 
@@ -76,16 +84,16 @@ def _portrait(run: Trial) -> list[Part]:
         Part(
             "Reward along trajectories",
             "The expert against itself, and the trajectories with the highest and the lowest true return.",
-            portraits.reward_along(portrait, alpha),
+            alignment.reward_along(portrait, alpha),
         )
     ]
-    maze = portraits.over_maze(portrait, alpha)
+    maze = alignment.over_maze(portrait, alpha)
     if maze is not None:
         found.append(Part("Reward over the maze", "Rewards of the dataset's states, with the trajectories above.", maze))
-    coupling = portraits.couplings(portrait)
+    coupling = alignment.couplings(portrait)
     if coupling is not None:
         explain = "Where each step's mass goes. A rising line is an alignment that keeps time; a blur matches everything."
         found.append(Part("Couplings with the expert", explain, coupling))
     explain = "Distances of states by the steps between them, median and quartiles: intents are worth aligning where they rise."
-    found.append(Part("Time-isometry", explain, portraits.isometry(portrait)))
+    found.append(Part("Time-isometry", explain, alignment.isometry(portrait)))
     return found

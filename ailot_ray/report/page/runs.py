@@ -56,11 +56,6 @@ def marks(store: Path) -> Iterator[tuple[str, float]]:
         yield name, float(_held(store / ".locks" / name))
 
 
-def video_path(store: Path, scores: Path) -> Path:
-    """Where the video of a policy is looked for, by the folder of its scores."""
-    return store / "videos" / f"{scores.name}.mp4"
-
-
 def log_tail(folder: Path, lines: int = 60) -> str:
     """The end of what a failed trial left in Tune's folder: its traceback, else the last of its reports."""
     for name in ("error.txt", "result.json"):

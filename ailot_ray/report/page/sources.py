@@ -11,11 +11,13 @@ from typing import Any
 from ailot_ray.errors import StoreError
 from ailot_ray.report.grouping import WITHOUT_EFFECT
 from ailot_ray.report.page.runs import marks, with_sweeps
-from ailot_ray.report.record import Trial, read_trial
+from ailot_ray.report.record import Trial, read_trial, value_of, values_of
 from ailot_ray.store import MANIFEST
 
 _SIGNS = (".locks", "scores", "sweeps", "policies", "rewards")
 """Folders by which a store is known."""
+_BOOKKEEPING = (*WITHOUT_EFFECT, "iql.snapshots")
+"""Paths that are no question to a figure: without effect on the final score."""
 _FIRST = ("reward.tau", "reward.alpha", "transport.k")
 """The method's own settings, asked about before any other."""
 
@@ -106,28 +108,10 @@ def _order(run: Trial) -> tuple[Any, ...]:
     return run.task, run.data, run.method, json.dumps(dict(run.config), sort_keys=True), run.seed or 0, run.short
 
 
-def values_of(runs: Sequence[Trial], path: str) -> list[Any]:
-    """The different values that runs have at `path`, numbers in their order, then words; None is left out."""
-    values = {value_of(run, path) for run in runs} - {None}
-    return sorted(values, key=lambda value: (isinstance(value, str), value if not isinstance(value, str) else 0, str(value)))
-
-
-def value_of(run: Trial, path: str) -> Any:
-    """A run's value at a configuration path, or at one of its own fields (`task`, `method`, `seed`, `state`, `data`, …)."""
-    if path in run.config and path not in ("task", "method", "data"):
-        value = run.config[path]
-        return value if isinstance(value, str | int | float | None) else json.dumps(value)
-    if path == "score" and not run.done:
-        return None
-    value = getattr(run, path, None)
-    return value if isinstance(value, str | int | float) else None
-
-
 def varying_paths(runs: Sequence[Trial]) -> list[str]:
     """Configuration paths with more than one value among `runs`, in the configuration's order."""
     paths = dict.fromkeys(path for run in runs for path in run.config)
-    fixed = WITHOUT_EFFECT
-    return [path for path in paths if path not in fixed and len(values_of(runs, path)) > 1]
+    return [path for path in paths if path not in _BOOKKEEPING and len(values_of(runs, path)) > 1]
 
 
 def swept_paths(runs: Sequence[Trial]) -> list[str]:

@@ -1,12 +1,12 @@
-"""The table of runs: rows and columns for the page's grid, and as plain HTML."""
+"""The table of runs: its columns, its rows, and both as HTML."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ailot_ray.report.look import label_of
-from ailot_ray.report.page.sources import swept_paths, value_of, varying_paths
-from ailot_ray.report.record import STATES, Trial
+from ailot_ray.report.page.sources import swept_paths, varying_paths
+from ailot_ray.report.record import STATES, Trial, value_of
 
 MARKS = {"done": "●", "running": "◐", "waiting": "○", "failed": "✕", "stopped": "◼", "interrupted": "◌"}
 """A sign beside the word, so that states do not differ in colour alone."""
@@ -36,19 +36,23 @@ def count(runs: Sequence[Trial]) -> dict[str, int]:
     return {state: number for state, number in counts.items() if number}
 
 
-def as_html(runs: Sequence[Trial]) -> str:
-    """The table of runs as HTML; cells carry their numbers for sorting."""
+def as_html(runs: Sequence[Trial], link: Callable[[Trial], str]) -> str:
+    """The table of runs as HTML; numbers stand in their cells for sorting, `link` gives a run's address or nothing."""
     names = columns(runs)
     head = "".join(f"<th scope='col' tabindex='0'>{html.escape(name)}</th>" for name in names)
     body = "".join(
-        f"<tr>{''.join(_cell(name, row[name]) for name in names)}</tr>" for row in (record(run, names) for run in runs)
+        f"<tr>{''.join(_cell(name, row[name], link(run)) for name in names)}</tr>"
+        for run in runs
+        for row in [record(run, names)]
     )
     return f"<table id='runs'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any, link: str) -> str:
     if name == "state":
-        return f"<td class='state {value}'>{MARKS[value]} {value}</td>"
+        told = f"{MARKS[value]} {value}"
+        inside = f"<a href='{html.escape(link)}'>{told}</a>" if link else told
+        return f"<td class='state {value}'>{inside}</td>"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"<td>{html.escape('' if value is None else str(value))}</td>"
     return (

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ailot_ray.files import replacing
+from ailot_ray.report.figures.canvas import empty, plain, save
 from ailot_ray.report.look import GREY, colour_of
 
 COLOUR = colour_of("ailot")
@@ -22,8 +21,7 @@ def plot_measures(trials: Sequence[tuple[str, Measures]], path: Path, shares: fr
     each seed. Returns the figure.
     """
     names = [name for name in trials[0][1] if _tells([measures[name] for _, measures in trials])]
-    figure = Figure(figsize=(2.2 + 1.7 * len(names), 1.0 + 0.27 * len(trials)), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty(2.2 + 1.7 * len(names), 1.0 + 0.27 * len(trials))
     heights = [-i for i in range(len(trials))]
     for i, name in enumerate(names):
         axis = figure.add_subplot(1, len(names), i + 1)
@@ -35,18 +33,15 @@ def plot_measures(trials: Sequence[tuple[str, Measures]], path: Path, shares: fr
         axis.set_yticks(heights, [label for label, _ in trials] if i == 0 else [])
         axis.set_ylim(heights[-1] - 0.6, 0.6)
         axis.set_title(name, fontsize=8.5, loc="left")
+        plain(axis)
         axis.tick_params(labelsize=7.5, length=0)
-        axis.spines[["top", "right", "left"]].set_visible(False)
-        axis.grid(color="#DDDDDD", linewidth=0.6)
-        axis.set_axisbelow(True)
+        axis.spines["left"].set_visible(False)
         axis.xaxis.set_major_locator(MaxNLocator(3))
         axis.margins(x=0.15)
         if name in shares:
             axis.xaxis.set_major_formatter(PercentFormatter(1.0))
     figure.supxlabel("dots: seeds, marks: their mean", fontsize=7, color=GREY, x=0.02, ha="left")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
-    return figure
+    return save(figure, path)
 
 
 def _tells(values: Sequence[Sequence[float]]) -> bool:

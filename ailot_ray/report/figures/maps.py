@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
-from ailot_ray.files import replacing
 from ailot_ray.mazes import CELL, TARGET_RADIUS, Maze
+from ailot_ray.report.figures.canvas import empty, save
 
 _WALL, _EXPERT, _TARGET = "#4a5261", "#D55E00", "#009E73"
 _COLOURS = "viridis"
@@ -43,8 +42,7 @@ def plot_rewards_on_maze(
     low, high = np.percentile(rewards, [1, 99])
     norm = Normalize(float(low), float(high) if high > low else float(low) + 1.0)
     left, right, bottom, top = maze.extent
-    figure = Figure(figsize=(10.5, 4.8 * (top - bottom) / (right - left) + 1.1), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty(10.5, 4.8 * (top - bottom) / (right - left) + 1.1)
     paths, means = figure.subplots(1, 2)
     for number in _spread(rewards, offsets):
         rows = slice(offsets[number], offsets[number + 1])
@@ -71,9 +69,7 @@ def plot_rewards_on_maze(
     figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
     figure.colorbar(image, ax=[paths, means], shrink=0.85, pad=0.01, extend="both").set_label("reward", fontsize=8.5)
     figure.suptitle(title, fontsize=9.5, fontweight="bold", x=0.01, ha="left")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
-    return figure
+    return save(figure, path)
 
 
 def draw_maze(axes: Axes, maze: Maze) -> None:

@@ -1,0 +1,140 @@
+"""Figures over all that was evaluated: learning curves, scores by seed, performance profiles."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+
+from ailot_ray.errors import StoreError
+from ailot_ray.report import statistics
+from ailot_ray.report.figures.canvas import dataset_line, fold, grid, labels, legend, plain, save, tip, titles
+from ailot_ray.report.figures.series import Panel, make_panels
+from ailot_ray.report.grouping import group, mean_curve
+from ailot_ray.report.look import GREY
+from ailot_ray.report.record import Trial
+from ailot_ray.report.tables import NOTHING_YET, usual_notes
+
+_NAME_WIDTH = 36
+"""Most characters a line of what a configuration is called beside a panel."""
+
+
+def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
+    """Draw `learning_curves` of all configurations to the PNG file `path`. Raises StoreError where there is no trial."""
+    return save(learning_curves(_all(evaluated)), path)
+
+
+def plot_scores(evaluated: Sequence[Trial], path: Path) -> Figure:
+    """Draw `final_scores` of all configurations to the PNG file `path`. Raises StoreError where there is no trial."""
+    return save(final_scores(_all(evaluated)), path)
+
+
+def learning_curves(panels: Sequence[Panel]) -> Figure:
+    """Mean score over gradient steps, a panel for each task and dataset.
+
+    A line is the mean over its runs, its band one sample standard deviation to either side; the dashed line is the dataset's
+    mean.
+    """
+    figure, axes = grid(len(panels), height=2.9)
+    titles(axes, panels)
+    for axis, panel in zip(axes, panels, strict=True):
+        dataset_line(axis, panel)
+        for series in panel.series:
+            steps, centre, spread, counts = mean_curve(series.runs)
+            (line,) = axis.plot(steps, centre, **series.line)
+            told = zip(steps, centre, spread, counts, strict=True)
+            tip(line, *(f"{series.label}: {c:.1f} ± {s:.1f} ({n} runs) at {step:,} steps" for step, c, s, n in told))
+            axis.fill_between(steps, centre - spread, centre + spread, color=series.colour, alpha=0.18, linewidth=0)
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+    labels(axes, "gradient steps", [panel.measure for panel in panels])
+    several = any(len(series.runs) > 1 for panel in panels for series in panel.series)
+    band = [Patch(color=GREY, alpha=0.18, linewidth=0, label="± standard deviation over seeds")] if several else []
+    return legend(figure, [*_handles(panels), *band], panels, _usual(panels))
+
+
+def final_scores(panels: Sequence[Panel]) -> Figure:
+    """Scores of the final policies, a panel for each task and dataset and a line for each configuration.
+
+    A dot is a seed, the upright bar their mean with its bootstrap 95 % interval, a diamond the published score (only where the
+    data are D4RL's own), the dashed line the dataset's mean.
+    """
+    looks = {series.label: series for panel in panels for series in panel.series}
+    names = [[f"{one.title}\n{fold(one.settings_text, _NAME_WIDTH)}".rstrip() for one in panel.groups] for panel in panels]
+    most = max(len(panel.groups) for panel in panels)
+    lines = max(name.count("\n") + 1 for panel in names for name in panel)
+    figure, axes = grid(len(panels), height=1.1 + max(0.3, 0.15 * lines) * most, columns=2)
+    titles(axes, panels)
+    for axis, panel, ticks in zip(axes, panels, names, strict=True):
+        dataset_line(axis, panel, vertical=True)
+        for y, one in enumerate(panel.groups):
+            look, mean = looks[one.name], statistics.mean(one.scores)
+            low, high = one.interval or (mean, mean)
+            tip(axis.vlines(mean, y - 0.3, y + 0.3, color=look.colour, linewidth=2.2, zorder=3), f"{one.name}: mean {mean:.1f}")
+            (bar,) = axis.plot([low, high], [y, y], color=look.colour, linewidth=1.2)
+            tip(bar, f"{one.name}: mean {mean:.1f}, 95 % {low:.1f} to {high:.1f}, {len(one.seeds)} seeds")
+            dots: dict[str, Any] = {"color": look.colour, "markersize": 5.5, "alpha": 0.6, "linestyle": "none"}
+            (seeds,) = axis.plot(one.scores, [y] * len(one.scores), look.marker, **dots)
+            told = zip(one.seeds, one.scores, strict=True)
+            tip(seeds, *(f"{one.name}, seed {seed}: {score:.1f}" for seed, score in told))
+            if one.published is not None:
+                (mark,) = axis.plot(one.published, y, "D", color="black", fillstyle="none", markersize=7, linestyle="none")
+                tip(mark, f"{one.label}, published: {one.published:.1f}")
+        axis.set_yticks(range(len(ticks)), ticks)
+        axis.set_ylim(most - 0.4, -0.6)
+        axis.grid(axis="y", visible=False)
+    labels(axes, [panel.measure for panel in panels], "")
+    handles = [Line2D([], [], color=GREY, marker="o", alpha=0.6, linestyle="none", label="a seed")]
+    bar_ends = {"marker": "|", "markersize": 11, "markeredgewidth": 2.2}
+    several = any(one.interval for panel in panels for one in panel.groups)
+    mean_label = "mean over seeds, 95 % interval" if several else "mean over seeds"
+    handles.append(Line2D([], [], color=GREY, linewidth=1.2 if several else 0, label=mean_label, **bar_ends))  # type: ignore[arg-type]
+    if any(one.published is not None for panel in panels for one in panel.groups):
+        handles.append(Line2D([], [], color="black", marker="D", fillstyle="none", linestyle="none", label="published"))
+    return legend(figure, handles, panels, _usual(panels))
+
+
+def performance_profile(panels: Sequence[Panel]) -> Figure:
+    """Share of runs that score above a threshold, over all tasks together, with pointwise bootstrap 95 % bands."""
+    figure, (axis,) = grid(1, height=3.6, width=7.5)
+    every = [series for panel in panels for series in panel.series]
+    scores = [score for series in every for score in series.scores]
+    margin = 0.03 * (max(scores) - min(scores)) + 0.5
+    thresholds = np.linspace(min(scores) - margin, max(scores) + margin, 201)
+    for label in dict.fromkeys(series.label for series in every):
+        members = [series for series in every if series.label == label]
+        strata = [series.scores for series in members]
+        share, low, high = statistics.performance_profile(strata, thresholds, np.random.default_rng(0))
+        colour = members[0].colour
+        if not np.isnan(low).any():
+            axis.fill_between(thresholds, low, high, color=colour, alpha=0.18, linewidth=0)
+        (line,) = axis.plot(thresholds, share, color=colour, linewidth=1.6, label=label)
+        tip(line, f"{label}, share of {sum(map(len, strata))} runs")
+    plain(axis)
+    axis.set_ylim(-0.02, 1.02)
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    labels([axis], f"{' or '.join(dict.fromkeys(panel.measure for panel in panels))} s", "share of runs above s")
+    return legend(figure, axis.lines, notes=_usual(panels))
+
+
+def _all(trials: Sequence[Trial]) -> list[Panel]:
+    panels = make_panels(group(trials))
+    if not panels:
+        raise StoreError(NOTHING_YET)
+    return panels
+
+
+def _handles(panels: Sequence[Panel]) -> list[Line2D]:
+    """Each series once."""
+    found = {series.label: series for panel in panels for series in panel.series}
+    ordered = sorted(found.items(), key=lambda item: item[1].rank)
+    return [Line2D([], [], **{**one.line, "markersize": 4}, label=fold(label)) for label, one in ordered]
+
+
+def _usual(panels: Sequence[Panel]) -> list[str]:
+    """What the names of configurations leave unsaid."""
+    return usual_notes([one for panel in panels for one in panel.groups])
