@@ -65,7 +65,7 @@ def test_a_method_of_ones_own_has_its_alignment_rewards_policy_row_and_line(tmp_
     assert abs(np.corrcoef(own, true)[0, 1]) < 0.9
     shared = run(plugin, "results", "--store", str(store), "--html", str(page))
     assert shared.returncode == 0, shared.stderr
-    assert '"name":"Mine"' in page.read_text() and "#332288" in page.read_text()
+    assert "<title>Mine: " in page.read_text() and "#332288" in page.read_text()
 
 
 def test_a_method_needs_a_learner_and_domains_that_there_are() -> None:

@@ -54,8 +54,8 @@ def test_one_file_under_two_paths_is_one_dataset_in_every_report(twice: Path, tm
     assert [found["runs"] for found in statistics_json(group(trials))["aggregates"]] == [3, 3]
     curves, scores = plot_learning_curves(trials, tmp_path / "a.png"), plot_scores(trials, tmp_path / "b.png")
     assert len(curves.axes) == len(scores.axes) == 1
-    dots = [np.atleast_1d(np.asarray(line.get_xdata())).tolist() for line in scores.axes[0].lines]
-    assert [*SCORES] in dots
+    told = [text for dots in scores.axes[0].collections for text in tips(dots) if text.startswith("OTR, seed")]
+    assert told == [f"OTR, seed {seed}: {score:.1f}" for seed, score in enumerate(SCORES)]
 
     page = Page(Sources([twice]).read().runs)
     assert count(page.runs)["done"] == 6

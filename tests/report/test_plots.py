@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ailot_ray.errors import StoreError
+from ailot_ray.report.figures.canvas import tips
 from ailot_ray.report.figures.histograms import plot_histograms
 from ailot_ray.report.figures.overview import plot_learning_curves, plot_scores
 from ailot_ray.report.record import load_trials
@@ -113,9 +114,11 @@ def test_scores(store: Path, tmp_path: Path) -> None:
     assert [tick.get_text() for tick in hopper.get_yticklabels()] == ticks
     assert [tick.get_text() for tick in walker.get_yticklabels()] == ["BC", "AILOT"]
     by_seed = collect(store).filter(collect(store)["method"].to_numpy() == "otr").column("score").to_pylist()
-    dots = [line for line in hopper.lines if line.get_linestyle() == "None"]
-    assert sorted(np.asarray(dots[1].get_xdata())) == pytest.approx(sorted(by_seed))
-    mean = np.asarray(hopper.collections[1].get_paths()[0].vertices)[:, 0]
+    told = [text for dots in hopper.collections for text in tips(dots) if text.startswith("OTR, seed")]
+    assert told == [f"OTR, seed {seed}: {score:.1f}" for seed, score in enumerate(by_seed)]
+    drawn = np.concatenate([np.asarray(dots.get_offsets()) for dots in hopper.collections if "OTR, seed 0" in str(tips(dots))])
+    assert sorted(x for x, y in drawn if y == 1) == pytest.approx(sorted(by_seed))
+    mean = np.asarray(hopper.collections[0].get_paths()[1].vertices)[:, 0]
     np.testing.assert_allclose(mean, np.mean(by_seed))
 
 

@@ -64,7 +64,7 @@ def titles(axes: Sequence[Axes], panels: Sequence[Panel]) -> None:
         # D4RL's AntMaze names are longer than a panel is wide.
         data = panel.data if len(panel.data) <= 40 else f"{panel.data[:18]}…{panel.data[-21:]}"
         lines = f"{data} ({panel.data_digest[:8]})" + (f"\n{panel.note}" if noted else "")
-        axis.set_title(lines, fontsize=7, loc="left", color=GREY)
+        axis.set_title(lines, fontsize=7, loc="left", color=GREY, y=1.0)
         above = (0, 27 if noted else 17)
         axis.annotate(panel.title, (0, 1), above, "axes fraction", "offset points", fontsize=9.5, fontweight="bold")
 
@@ -127,6 +127,11 @@ def to_svg(figure: Figure, name: str) -> str:
     """The figure as an SVG element with its hover texts. `name` must differ between the figures of one page."""
     text = io.StringIO()
     with _OPTIONS, rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        engine = figure.get_layout_engine()
+        if engine is not None:  # else every mark is drawn twice, once for the layout
+            figure.set_dpi(72)  # SVG's own
+            engine.execute(figure)
+            figure.set_layout_engine("none")
         figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     root = ElementTree.fromstring(text.getvalue())
     for metadata in root.findall(f"{{{_SVG}}}metadata"):

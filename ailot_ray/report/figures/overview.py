@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,7 +13,7 @@ from ailot_ray.errors import StoreError
 from ailot_ray.report import statistics
 from ailot_ray.report.figures.canvas import dataset_line, fold, grid, labels, legend, plain, save, tip, titles
 from ailot_ray.report.figures.series import Panel, make_panels
-from ailot_ray.report.grouping import group, mean_curve
+from ailot_ray.report.grouping import Group, group, mean_curve
 from ailot_ray.report.look import GREY
 from ailot_ray.report.record import Trial
 from ailot_ray.report.tables import NOTHING_YET, usual_notes
@@ -67,26 +66,36 @@ def final_scores(panels: Sequence[Panel]) -> Figure:
     names = [[f"{one.title}\n{fold(one.settings_text, _NAME_WIDTH)}".rstrip() for one in panel.groups] for panel in panels]
     most = max(len(panel.groups) for panel in panels)
     lines = max(name.count("\n") + 1 for panel in names for name in panel)
-    figure, axes = grid(len(panels), height=1.1 + max(0.3, 0.15 * lines) * most, columns=2)
+    figure, axes = grid(len(panels), height=1.1 + max(0.3, 0.15 * lines) * most, columns=2, width=5.6)
     titles(axes, panels)
     for axis, panel, ticks in zip(axes, panels, names, strict=True):
         dataset_line(axis, panel, vertical=True)
+        colours = [looks[one.name].colour for one in panel.groups]
+        means = [statistics.mean(one.scores) for one in panel.groups]
+        low, high = zip(*(one.interval or (mean, mean) for one, mean in zip(panel.groups, means, strict=True)), strict=True)
+        told = [
+            f"{one.name}: mean {mean:.1f}, " + (f"95 % {low[y]:.1f} to {high[y]:.1f}, " if one.interval else "") + _seeds(one)
+            for y, (one, mean) in enumerate(zip(panel.groups, means, strict=True))
+        ]
+        rows = np.arange(len(means))
+        tip(axis.vlines(means, rows - 0.3, rows + 0.3, colors=colours, linewidth=2.2, zorder=3), *told)
+        tip(axis.hlines(rows, low, high, colors=colours, linewidth=1.2), *told)
+        places = [
+            (looks[one.name], score, y, f"{one.name}, seed {seed}: {score:.1f}")
+            for y, one in enumerate(panel.groups)
+            for seed, score in zip(one.seeds, one.scores, strict=True)
+        ]
+        for marker in dict.fromkeys(look.marker for look, *_ in places):
+            shown, x, at, texts = zip(*(place for place in places if place[0].marker == marker), strict=True)
+            tip(axis.scatter(x, at, s=30, c=[look.colour for look in shown], marker=marker, alpha=0.6), *texts)
         for y, one in enumerate(panel.groups):
-            look, mean = looks[one.name], statistics.mean(one.scores)
-            low, high = one.interval or (mean, mean)
-            tip(axis.vlines(mean, y - 0.3, y + 0.3, color=look.colour, linewidth=2.2, zorder=3), f"{one.name}: mean {mean:.1f}")
-            (bar,) = axis.plot([low, high], [y, y], color=look.colour, linewidth=1.2)
-            tip(bar, f"{one.name}: mean {mean:.1f}, 95 % {low:.1f} to {high:.1f}, {len(one.seeds)} seeds")
-            dots: dict[str, Any] = {"color": look.colour, "markersize": 5.5, "alpha": 0.6, "linestyle": "none"}
-            (seeds,) = axis.plot(one.scores, [y] * len(one.scores), look.marker, **dots)
-            told = zip(one.seeds, one.scores, strict=True)
-            tip(seeds, *(f"{one.name}, seed {seed}: {score:.1f}" for seed, score in told))
             if one.published is not None:
                 (mark,) = axis.plot(one.published, y, "D", color="black", fillstyle="none", markersize=7, linestyle="none")
                 tip(mark, f"{one.label}, published: {one.published:.1f}")
         axis.set_yticks(range(len(ticks)), ticks)
         axis.set_ylim(most - 0.4, -0.6)
         axis.grid(axis="y", visible=False)
+        axis.yaxis.set_label_coords(0, 0)  # else its place is sought among hundreds of names, again and again
     labels(axes, [panel.measure for panel in panels], "")
     handles = [Line2D([], [], color=GREY, marker="o", alpha=0.6, linestyle="none", label="a seed")]
     bar_ends = {"marker": "|", "markersize": 11, "markeredgewidth": 2.2}
@@ -133,6 +142,10 @@ def _handles(panels: Sequence[Panel]) -> list[Line2D]:
     found = {series.label: series for panel in panels for series in panel.series}
     ordered = sorted(found.items(), key=lambda item: item[1].rank)
     return [Line2D([], [], **{**one.line, "markersize": 4}, label=fold(label)) for label, one in ordered]
+
+
+def _seeds(one: Group) -> str:
+    return f"{len(one.seeds)} seed{'s' * (len(one.seeds) > 1)}"
 
 
 def _usual(panels: Sequence[Panel]) -> list[str]:
