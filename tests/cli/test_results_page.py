@@ -195,10 +195,11 @@ def ask(finished_store: Path) -> Iterator[Callable[..., tuple[int, dict[str, str
 Ask = Callable[..., tuple[int, dict[str, str], bytes]]
 
 
-def test_only_this_machines_own_page_is_answered(ask: Ask) -> None:
+def test_only_this_machines_own_page_is_answered(ask: Ask, finished_store: Path) -> None:
+    digest = next((finished_store / "scores").iterdir()).name[-12:]
     assert ask("/", Host="localhost:8050")[0] == ask("/", Host="127.0.0.1:8050")[0] == 200
     assert ask("/", Host="elsewhere.example:8050")[0] == 400
-    assert ask("/", "make=video", Origin="http://elsewhere.example")[0] == 400
+    assert ask("/", f"make=video&trial={digest}", Origin="http://elsewhere.example")[0] == 400
     assert ask("/video/nothing")[0] == ask("/video/../../etc/passwd")[0] == ask("/nothing")[0] == 404
 
 

@@ -18,7 +18,7 @@ from ailot_ray.report.page.browser import EXPLAIN, Browser, Page, name_of
 from ailot_ray.report.page.sources import Sources
 from ailot_ray.report.tables import SUBSTITUTED_NOTE
 
-from .conftest import WriteTrial
+from .conftest import DATA, WriteTrial
 
 HOVER = "{http://www.w3.org/2000/svg}title"
 
@@ -70,8 +70,24 @@ def test_hover_texts_stand_at_their_points(page: Page) -> None:
     root = ElementTree.fromstring(to_svg(figure, "one"))
     assert sorted(title.text or "" for title in root.iter(HOVER)) == wanted
     heights = {title.text: float(use.attrib["y"]) for use in root.iter() for title in use.findall(HOVER) if "y" in use.attrib}
-    of_bc = [height for text, height in heights.items() if (text or "").startswith("BC")]
-    assert of_bc[0] > of_bc[-1], "scores rise with the steps, and y counts downwards in SVG"
+    of_otr = {text: height for text, height in heights.items() if text and text.startswith("OTR")}
+    (first,) = [height for text, height in of_otr.items() if text.endswith(" 100,000 steps")]
+    (last,) = [height for text, height in of_otr.items() if text.endswith(" 1,000,000 steps")]
+    assert first > last + 20, "scores rise with the steps, and y counts downwards in SVG"
+
+
+def test_files_of_one_task_are_panels_of_their_own(
+    tmp_path: Path, write_trial: WriteTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trial("bc", 0, {10: [20.0]})
+    monkeypatch.setitem(DATA, "hopper-medium-v2", ("/data/other.hdf5", "ff" * 32, True, None))
+    write_trial("bc", 0, {10: [60.0]})
+    page = Browser(Sources([tmp_path / "store"])).page()[1]
+    for view in ("curves", "comparison"):
+        axes = drawn(page, view).axes
+        assert [axis.get_title(loc="left").split(" ")[0] for axis in axes] == ["hopper-medium.hdf5", "other.hdf5"]
+    curves = drawn(page, "curves").axes
+    assert [points(axis.lines[-1]) for axis in curves] == [[[10, 20.0]], [[10, 60.0]]]
 
 
 def test_score_against_a_setting_has_intervals_and_the_others_beside_it(page: Page) -> None:

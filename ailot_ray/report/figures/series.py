@@ -13,7 +13,7 @@ from ailot_ray.report.look import CYCLE, DATASET, colour_of, label_of, rank_of
 from ailot_ray.report.record import Trial, value_of, values_of
 
 CONFIGURATION, METHOD = "configuration", "method"
-MANY = 12
+MAX_SERIES = 12
 """Series that eyes still tell apart in one panel."""
 _MARKERS = "osD^vPX"
 
@@ -105,7 +105,7 @@ def split(panels: Sequence[Panel], paths: Sequence[str]) -> list[Panel]:
 def choices(groups: Sequence[Group], paths: Sequence[str]) -> tuple[list[str], str]:
     """What a figure's series may be, and what they are unless told otherwise: configurations while they are few."""
     methods = [one.method for one in groups if one.method != DATASET]
-    default = CONFIGURATION if len(methods) <= MANY else METHOD
+    default = CONFIGURATION if len(methods) <= MAX_SERIES else METHOD
     if default == METHOD and len(set(methods)) == 1 and paths:
         default = paths[0]
     return [CONFIGURATION, METHOD, *paths], default

@@ -17,7 +17,7 @@ from ailot_ray.report.page.runs import log_tail
 from ailot_ray.report.record import Trial
 from ailot_ray.report.relabel import format_relabel_report
 
-NEAR = 0.02
+DEGENERATE_MARGIN = 0.02
 """Rewards within this fraction of α of 0, or of α, count as collapsed or saturated; as in `ailot_ray.method.diagnostics`."""
 _REASONS = {"waiting": "Not begun yet.", "interrupted": "Its sweep ended before it did: the same command goes on from here."}
 
@@ -64,7 +64,7 @@ def _rewards(run: Trial) -> list[Part]:
         values, before = rewards
         explain = "Rewards near 0 say nothing (τ too high: collapse), and neither do rewards near α (τ too low: saturation)."
         own = "The dataset's own rewards under the domain's rescaling."
-        figure = reward_histograms({"": values}, NEAR if before else None, colour_of(run.method))
+        figure = reward_histograms({"": values}, DEGENERATE_MARGIN if before else None, colour_of(run.method))
         found.append(Part("Rewards of the dataset", explain if run.artefacts.get("alignment") else own, figure))
     folder = portraits.rewards_folder(run)
     if folder is not None:

@@ -17,12 +17,12 @@ from ailot_ray.report.page.sources import Snapshot, conditions
 from ailot_ray.report.portraits import load_portrait, video_of
 from ailot_ray.report.record import Trial
 
-PORTRAITS = 8
-"""Trials with a portrait that are shown in full in a shared file."""
+MAX_TRIALS = 8
+"""Most trials that are shown in full in a shared file."""
 VIDEO_BYTES = 4_000_000
 """Largest video that is put into the file."""
-AGAINST = 4
-"""Settings that scores are drawn against in a shared file."""
+MAX_SETTINGS = 4
+"""Most settings that scores are drawn against in a shared file."""
 Query = Mapping[str, Sequence[str]]
 """What the address of the live page asks for: `view`, `filter` (any number), `by`, `across`, `up`, `trial`."""
 _SEARCH = "<input type='search' id='search' placeholder='Filter: words that a row must have, such as reward.tau=0.5'>"
@@ -63,7 +63,7 @@ def write_shared(snapshot: Snapshot, path: Path, stores: Sequence[Path]) -> Path
     shown = _shown_in_full(page)
     body = [_overview(page, snapshot), _trials_card(page, lambda run: f"#{run.short}" if run in shown else "")]
     for view in ("comparison", "curves", "against", "heat", "profile"):
-        choices = [page.choice(view, across=path) for path in (page.paths[:AGAINST] if view == "against" else [None])]
+        choices = [page.choice(view, across=path) for path in (page.paths[:MAX_SETTINGS] if view == "against" else [None])]
         drawn = [svg for choice in choices if (svg := page.svg(view, choice)) is not None]
         if drawn:
             body.append(_card(VIEWS[view], _explain(page, view), "".join(drawn)))
@@ -82,7 +82,7 @@ def _shown_in_full(page: Page) -> list[Trial]:
     failed = [run for run in page.runs if run.state == "failed"]
     drawn = [run for run in page.done if load_portrait(run) is not None]
     films = [run for run in page.done if video_of(run) is not None and run not in drawn]
-    return [*failed[:PORTRAITS], *[*drawn, *films][:PORTRAITS]]
+    return [*failed[:MAX_TRIALS], *[*drawn, *films][:MAX_TRIALS]]
 
 
 def _overview(page: Page, snapshot: Snapshot) -> str:
