@@ -9,7 +9,7 @@ import pytest
 from ailot_ray.__main__ import VERBS
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "ray", "pyarrow", "matplotlib", "plotly", "scipy", "gymnasium", "mujoco", "h5py")
+HEAVY = ("torch", "ray", "pyarrow", "matplotlib", "scipy", "gymnasium", "mujoco", "h5py")
 CODE = f"""
 import sys
 from ailot_ray.__main__ import main
