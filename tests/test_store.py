@@ -2,12 +2,8 @@ import errno
 import hashlib
 import json
 import multiprocessing
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,6 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from ailot_ray.errors import StoreError
-from ailot_ray.files import sha256_of
 from ailot_ray.store import CHECKPOINTS, MANIFEST, RUN, Store, code_version, digest_of, read_json, write_json
 
 KEY = {"data": {"file": "ab12", "format": 1}, "seed": 3, "tau": 0.5}
@@ -306,33 +301,3 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert read_json(path) == {"b": 1, "a": [1, None]} and len(list(path.parent.iterdir())) == 1
     with pytest.raises(StoreError, match=r"absent.json cannot be read .*: delete the folder"):
         read_json(tmp_path / "absent.json")
-
-
-def test_a_file_is_hashed_when_it_is_new_or_has_changed(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    hashed: list[str] = []
-
-    def count(path: Path) -> str:
-        hashed.append(path.name)
-        return sha256_of(path)
-
-    monkeypatch.setattr("ailot_ray.store.sha256_of", count)
-    made = store.produce("intents", "hopper", KEY, Build())
-    assert len(hashed) == len(FILES)
-    hashed.clear()
-    assert store.find("intents", "hopper", KEY) == made and not hashed
-    os.utime(made.path("weights.bin"), ns=(1, 1))
-    assert store.find("intents", "hopper", KEY) == made and hashed == ["weights.bin"]
-    hashed.clear()
-    assert store.find("intents", "hopper", KEY) == made and not hashed  # what was seen to be right is noted
-    other = Store(tmp_path / "copied")
-    shutil.copytree(made.folder, other.folder("intents", "hopper", KEY))
-    for file in FILES:
-        os.utime(other.folder("intents", "hopper", KEY) / file, ns=(2, 2))
-    assert other.find("intents", "hopper", KEY) and sorted(hashed) == sorted(Path(file).name for file in FILES)
-
-
-def test_a_manifest_tells_which_code_made_it(tmp_path: Path) -> None:
-    code = code_version()
-    assert code.version == metadata.version("ailot-ray")
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    assert (code.commit or "") == head.stdout.strip()

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -12,6 +13,7 @@ from ailot_ray.method.diagnostics import (
     temporal_coherence,
     time_isometry,
 )
+from ailot_ray.method.iql import effective_share
 
 
 def generator() -> np.random.Generator:
@@ -146,3 +148,9 @@ def test_look_ahead_distance() -> None:
         assert look_ahead_distance(line, offsets, k, generator()) is None
     assert look_ahead_distance(np.ones((3000, 2)), offsets, 1, generator()) is None
     assert look_ahead_distance(np.ones((3, 2)), np.arange(4), 1, generator()) is None
+
+
+def test_effective_share() -> None:
+    weights = torch.tensor([[1.0, 1.0, 1.0, 1.0], [5.0, 0.0, 0.0, 0.0], [3.0, 3.0, 0.0, 0.0], [2.0, 1.0, 1.0, 0.0]])
+    weights = torch.cat([weights, weights[-1:] * 1e-30, torch.zeros(1, 4)])
+    assert effective_share(weights).tolist() == pytest.approx([1.0, 0.25, 0.5, 16 / 24, 16 / 24, 0.0])

@@ -17,7 +17,6 @@ from ailot_ray.method.iql import (
     actor_loss,
     advantage_weights,
     critic_loss,
-    effective_share,
     value_loss,
 )
 from ailot_ray.method.learner import cosine_decay
@@ -308,9 +307,3 @@ def test_iql_finds_the_rewarded_action_where_cloning_cannot() -> None:
         found.append(np.abs(DeterministicPolicy(learner.result(0))(where) - 0.5 * where))
     assert (found[0] < 0.15).all(), found
     assert (found[1] > 0.35).all(), found  # the behaviour's mean action is 0
-
-
-def test_effective_share() -> None:
-    weights = torch.tensor([[1.0, 1.0, 1.0, 1.0], [5.0, 0.0, 0.0, 0.0], [3.0, 3.0, 0.0, 0.0], [2.0, 1.0, 1.0, 0.0]])
-    weights = torch.cat([weights, weights[-1:] * 1e-30, torch.zeros(1, 4)])
-    assert effective_share(weights).tolist() == pytest.approx([1.0, 0.25, 0.5, 16 / 24, 16 / 24, 0.0])

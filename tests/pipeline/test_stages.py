@@ -283,14 +283,6 @@ def test_keys_are_known_before_anything_is_made(method: str, open_experiment: Op
     assert set(expected) == KINDS[method]
 
 
-def test_a_sibling_shares_the_data_of_the_same_file(open_experiment: OpenExperiment, tmp_path: Path) -> None:
-    experiment = open_experiment("otr")
-    near = experiment.with_config(replace(experiment.config, reward=RewardConfig(tau=2.0)))
-    assert near.dataset is experiment.dataset and near.config.reward.tau == 2.0 and near.config.reward.alpha is not None
-    other = write_hdf5(tmp_path / "other.hdf5", episodes((9, 7), ("terminal", "timeout")))
-    assert experiment.with_config(replace(experiment.config, data=other)).dataset.trajectories == 2
-
-
 def test_a_policy_that_saw_few_transitions_is_warned_about(
     open_experiment: OpenExperiment, caplog: pytest.LogCaptureFixture
 ) -> None:
