@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import platform
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -115,9 +116,8 @@ class DriverContext:
             raise NodeMismatchError(
                 f"{node} does not see the driver's {self.store}: --store must be a folder that every node shares (NFS, say)"
             )
-        probe = self.store / TOKENS / f"{self.token}-{node}"
         try:
-            probe.write_bytes(b"")
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self.store / TOKENS) as probe:  # workers of one node ask at the same time
+                probe.write(b"ailot-ray")
         except OSError:
             raise NodeMismatchError(f"{node} cannot write {self.store}: mount it there for reading and writing") from None

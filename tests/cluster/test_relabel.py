@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,9 @@ def test_a_setting_that_only_the_data_refuses(config: Config, tmp_path: Path) ->
 def test_a_store_that_is_not_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "NFS_SECONDS", 0.3)
     here = DriverContext.here(tmp_path / "store")
+    with ThreadPoolExecutor(8) as workers:  # of one node, at the same time
+        for asked in [workers.submit(here.require_same_store) for _ in range(400)]:
+            asked.result()
     here.require_same_node()
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(

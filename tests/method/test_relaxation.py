@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ailot_ray.method.relaxation import (
     FIRST_MAX,
+    LOWER,
     MAX_LINEAR_ERROR,
     OMEGA_MAX,
     first_omega,
@@ -27,9 +28,9 @@ def test_relaxation_stays_between_its_bounds(omega: float, rate: float, error: f
     chosen, cap = relax(omega, OMEGA_MAX, rate, error)
     assert 1.0 <= chosen <= cap <= OMEGA_MAX
     if error > MAX_LINEAR_ERROR:
-        assert (chosen < omega or omega == 1.0) and cap == OMEGA_MAX
+        assert 1.0 - chosen == pytest.approx(LOWER * (1.0 - omega), abs=1e-12) and cap == OMEGA_MAX
     elif rate > 1.0:
-        assert (chosen < omega or omega == 1.0) and cap == min(OMEGA_MAX, chosen + 0.1)
+        assert 1.0 - chosen == pytest.approx(LOWER * (1.0 - omega), abs=1e-12) and cap == min(OMEGA_MAX, chosen + 0.1)
     else:
         assert chosen >= omega and cap == OMEGA_MAX
     if rate <= omega - 1.0 and error <= MAX_LINEAR_ERROR:
