@@ -204,6 +204,13 @@ def _of_minari(reference: str) -> Fields:
     lowest, highest = (tuple(float(value) for value in actions[end]) for end in ("low", "high"))
     if not all(math.isfinite(value) for value in (*lowest, *highest)):
         raise ConfigError(f"{reference} has unbounded actions, but a policy needs bounds: choose another dataset")
+    for component, (below, above) in enumerate(zip(lowest, highest, strict=True)):
+        if not below < above:
+            raise ConfigError(
+                f"{reference} holds component {component} of its actions at {below:g}: record it again without that component"
+            )
+    if "int" in str(actions.get("dtype", "")):
+        raise ConfigError(f"{reference} has actions of type {actions['dtype']}, but a policy gives real numbers")
     normalised = low is not None and high is not None and low < high
     size = actions["shape"][0]
     unit = lowest == (-1.0,) * size and highest == (1.0,) * size

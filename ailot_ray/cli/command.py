@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -52,6 +53,15 @@ def _one_line(report: str, program: str) -> str:
     return f"{message}: {hint}`{program} … --help` lists the flags"
 
 
+def without_nan(value: Any) -> Any:
+    """`value` with null in place of NaN and infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def run_command(verbs: Any, program: str, about: str, arguments: Sequence[str], default: Any = None) -> int:
     """Parse `arguments`, execute what they name, and return the exit status; with `--json` print its result last."""
     logging.basicConfig(level=logging.WARNING)
@@ -59,7 +69,7 @@ def run_command(verbs: Any, program: str, about: str, arguments: Sequence[str], 
         verb = parse(verbs, program, about, arguments, default)
         result = verb.execute()
         if verb.json:
-            print(json.dumps(result, sort_keys=True))
+            print(json.dumps(without_nan(result), sort_keys=True, allow_nan=False))
         sys.stdout.flush()
     except AilotError as error:
         print(f"ailot_ray: {one_line(error)}", file=sys.stderr)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ailot_ray.cli.options import InStore
+from ailot_ray.config import MINARI
 from ailot_ray.errors import ConfigError
 from ailot_ray.lazy import Lazy
 from ailot_ray.methods import get_method
@@ -31,6 +32,8 @@ class Diagnose(InStore):
     """The data file, where it lies elsewhere than when the trial ran."""
     video: bool = False
     """Record a video of the policy in place of the diagnostics."""
+    trust: bool = False
+    """With --video: run the environment that the trial's own task file names. That is Python code; only for stores of yours."""
 
     def execute(self) -> dict[str, Any]:
         (store,) = sources.find_stores([self.store])[:1]
@@ -43,6 +46,7 @@ class Diagnose(InStore):
                 continue  # nothing is aligned there
             experiment, seed = pipeline.reopen(run.folder, self.data)
             if self.video:
+                _require_trust(run, self.trust)
                 path = portraits.video_path(store, run.folder)
                 pipeline.record_policy(experiment, seed, path)
             else:
@@ -50,6 +54,15 @@ class Diagnose(InStore):
             made[run.short] = str(path)
             print(f"{run.short}: {path}")
         return {"made": made}
+
+
+def _require_trust(run: "Trial", trusted: bool) -> None:
+    """Raise ConfigError before code is run that a store names, and not the table of tasks or the installed packages."""
+    if ":" in run.task and not run.task.startswith(MINARI) and not trusted:
+        raise ConfigError(
+            f"trial {run.short} is of task {run.task}, a file that names an environment as Python code: add --trust if the "
+            f"store is your own, `python -m ailot_ray diagnose --store {run.root} --trials {run.short} --video --trust`"
+        )
 
 
 def _chosen(done: "list[Trial]", wanted: tuple[str, ...]) -> "list[Trial]":

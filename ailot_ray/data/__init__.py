@@ -1,6 +1,7 @@
 """Datasets and experts: D4RL's HDF5 files, Minari's datasets and the built-in set, as trajectories."""
 
 import importlib
+import logging
 from pathlib import Path
 
 from ailot_ray.config import MINARI, Config
@@ -10,6 +11,8 @@ from ailot_ray.data.digests import check_sidecar
 from ailot_ray.data.trajectories import Dataset
 from ailot_ray.errors import DataError
 from ailot_ray.tasks import Task, get_task
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def load_dataset(config: Config) -> Dataset:
@@ -59,6 +62,7 @@ def _read_once(path: Path, task: Task, substituted: bool, flag: str) -> Dataset:
         while len(_read) >= _KEPT:
             _read.pop(next(iter(_read)))
         _read[key] = dataset
+        _warn(dataset)
     return _read[key]
 
 
@@ -79,4 +83,10 @@ def read_trajectories(source: str, task: Task, *, substituted: bool, flag: str =
     except ModuleNotFoundError as error:
         raise DataError(f"{flag} {source} needs {error.name}: run `pip install minari==0.5.4`") from error
     dataset: Dataset = reader.read_minari(source, task)
+    _warn(dataset)
     return dataset
+
+
+def _warn(dataset: Dataset) -> None:
+    for sentence in dataset.notes.warnings():
+        _LOGGER.warning("%s: %s", dataset.source, sentence)

@@ -46,21 +46,35 @@ def position_jumps(observations: NDArray[np.float32], bound: float = ANT_STEP) -
     return jumps
 
 
-def cut(terminals: NDArray[np.bool_], timeouts: NDArray[np.bool_], jumps: NDArray[np.bool_], *, successors_stored: bool) -> Cut:
+def horizon_ends(ended: NDArray[np.bool_], horizon: int) -> NDArray[np.bool_]:
+    """Rows at which an episode has `horizon` steps without an end of its own, (N,): it was cut there, and goes on as another.
+
+    `ended` (N,) are the ends that are known.
+
+    >>> horizon_ends(np.array([False, False, False, True, False, False, False]), 2).nonzero()[0]
+    array([1, 5])
+    """
+    rows = np.arange(len(ended))
+    starts = np.zeros(len(ended), np.int64)
+    starts[1:] = np.maximum.accumulate(np.where(ended[:-1], rows[1:], 0))
+    reached: NDArray[np.bool_] = (rows - starts + 1) % horizon == 0
+    return reached & ~ended
+
+
+def cut(terminals: NDArray[np.bool_], timeouts: NDArray[np.bool_], jumps: NDArray[np.bool_], stored: NDArray[np.bool_]) -> Cut:
     """Cut N ≥ 1 rows into trajectories.
 
     An episode ends after a row with a flag or a jump, and at the last row; a terminal outranks a timeout, which outranks a
-    jump. Where the file stores no successors, the last row of an episode that did not end in a terminal state has none:
-    it is dropped, and an episode of that single row vanishes with it.
+    jump. Where the file does not store a successor, `stored` (N,), the last row of an episode that did not end in a terminal
+    state has none: it is dropped, and an episode of that single row vanishes with it.
     """
     boundary = terminals | timeouts | jumps
     boundary[-1] = True
     last = np.flatnonzero(boundary)
     lengths = np.diff(last, prepend=-1)
     keep = np.ones(len(boundary), np.bool_)
-    if not successors_stored:
-        keep[last] = terminals[last]
-        lengths = lengths - ~terminals[last]
+    keep[last] = terminals[last] | stored[last]
+    lengths = lengths - ~keep[last]
 
     names: tuple[End, ...] = ("terminal", "timeout", "gap", "file")
     kinds = np.select([terminals[last], timeouts[last], jumps[last]], [0, 1, 2], default=3)

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ailot_ray.data.cutting import Cut, cut, position_jumps, successor_jumps
+from ailot_ray.data.cutting import ANT_STEP, Cut, cut, horizon_ends, position_jumps, successor_jumps
 from ailot_ray.data.maze_checks import check_maze
 from ailot_ray.data.scaling import to_unit
 from ailot_ray.data.trajectories import Dataset, LoadReport
@@ -33,17 +33,21 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
     An episode ends at a terminal, a timeout, a hidden jump ("gap") or the end of the file ("file").
 
     With `next_observations`, a jump is where a stored successor is not the next row (D4RL's joined files have them), and
-    every transition is kept. Without, the successor is the next row of the same episode; the last row of an episode that
-    ended in no terminal state is dropped, the last row before a terminal is kept with its own observation as successor and
-    `successor_known` False. There a jump can be told only in AntMaze: a step of the xy position longer than
-    :data:`ailot_ray.data.cutting.ANT_STEP`, 0.5 m, a third above the longest step D4RL's ant made in 160,000 (its -v0 files
-    have timeouts out of step with the real resets, see Farama-Foundation/D4RL issue 77). A hidden reset nearer than that
-    goes unseen.
+    every transition is kept, but for those flagged as a timeout whose successor is the next row: that is the next episode's
+    first state (a saved `qlearning_dataset` has it so), which at a terminal leaves the successor unknown. An ant that goes on
+    after its flag is told from one that was reset by how far it moved.
+
+    Without, the successor is the next row of the same episode; the last row of an episode that ended in no terminal state is
+    dropped, the last row before a terminal is kept with its own observation as successor and `successor_known` False. There a
+    jump can be told only in AntMaze: a step of the xy position longer than :data:`ailot_ray.data.cutting.ANT_STEP`, 0.5 m, a
+    third above the longest step D4RL's ant made in 160,000 (its -v0 files have timeouts out of step with the real resets, see
+    Farama-Foundation/D4RL issue 77). A hidden reset nearer than that goes unseen.
 
     D4RL's own AntMaze files set `terminals` (as float 0/1) on every row whose successor is within 0.5 m of the target and
     let the ant go on, so a stay at the target becomes trajectories of one step, as it does in the IQL and OTR code.
 
-    Without `timeouts` no horizon is assumed: Adroit's human demonstrations outlast D4RL's horizon.
+    Without `timeouts`, episodes of locomotion and AntMaze are cut at the task's horizon, as D4RL's reader cuts them, and
+    counted in the notes; elsewhere no horizon is assumed, since Adroit's human demonstrations outlast D4RL's.
 
     Actions come scaled from the task's bounds to ±1, if it states any. Outside ±1 they are clipped, as D4RL clips Adroit's, and
     counted in the notes. `flag` is the flag that error messages should name.
@@ -58,20 +62,31 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
     timeouts = arrays.get("timeouts", np.zeros(len(terminals), np.bool_))
     successors = arrays.get("next_observations")
 
+    ant = task.domain == "antmaze"
     if successors is not None:
         jumps = successor_jumps(observations, successors)
-    elif task.domain == "antmaze":
-        jumps = position_jumps(observations)
-        check_maze(path, observations, jumps & ~(terminals | timeouts), task, flag)
+        moved = np.linalg.norm(successors[:, :2] - observations[:, :2], axis=1) > ANT_STEP
+        reset = (terminals | timeouts) & ~jumps & (moved if ant else True)
+        reset[-1] = False
+        stored = ~reset
+        unexplained = moved & ~reset
     else:
-        jumps = np.zeros(len(terminals), np.bool_)
-    pieces = cut(terminals, timeouts, jumps, successors_stored=successors is not None)
+        jumps = position_jumps(observations) if ant else np.zeros(len(terminals), np.bool_)
+        stored = np.zeros(len(terminals), np.bool_)
+        unexplained = jumps & ~(terminals | timeouts)
+    if ant:
+        check_maze(path, observations, unexplained, task, flag)
+    horizons = np.zeros(len(terminals), np.bool_)
+    if "timeouts" not in arrays and task.domain in ("locomotion", "antmaze"):
+        horizons = horizon_ends(terminals | jumps, task.horizon)
+        horizons[-1] = False
+    pieces = cut(terminals, timeouts | horizons, jumps, stored)
     if len(pieces.rows) == 0:
         raise DataError(f"{path}: no episode has a transition with a known successor left; check that the file is whole")
 
     rows = pieces.rows
     actions = to_unit(actions, task)
-    next_observations, known = _successors(observations, successors, pieces)
+    next_observations, known = _successors(observations, successors, stored, pieces)
     outside = (np.abs(actions) > 1.0).any(axis=1)
     return Dataset(
         task=task.name,
@@ -92,20 +107,21 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
             clipped=int(outside.sum()),
             largest_action=float(np.abs(actions).max()),
             vanished=pieces.vanished,
+            horizons=int(horizons.sum()),
         ),
     )
 
 
 def _successors(
-    observations: NDArray[np.float32], stored: NDArray[np.float32] | None, pieces: Cut
+    observations: NDArray[np.float32], successors: NDArray[np.float32] | None, stored: NDArray[np.bool_], pieces: Cut
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The successor of each kept row, and whether the file tells it."""
+    """The successor of each kept row, and whether the file tells it: the row itself where it does not."""
     known = np.ones(len(pieces.rows), np.bool_)
-    if stored is not None:
-        return stored[pieces.rows], known
     last = pieces.offsets[1:] - 1
-    known[last] = [end != "terminal" for end in pieces.ends]
-    return observations[pieces.rows + known], known
+    known[last] = stored[pieces.rows[last]] | [end != "terminal" for end in pieces.ends]
+    if successors is None:
+        return observations[pieces.rows + known], known
+    return np.where(known[:, None], successors[pieces.rows], observations[pieces.rows]), known
 
 
 def _load(path: Path, task: Task, flag: str) -> dict[str, NDArray[Any]]:
@@ -117,7 +133,9 @@ def _load(path: Path, task: Task, flag: str) -> dict[str, NDArray[Any]]:
     try:
         with h5py.File(path, "r") as file:
             _check_environment(path, file.attrs.get("environment"), task, flag)
-            raw = {key: _read_key(path, file, key) for key in _KEYS if key in file}
+            raw = {key: _read_key(path, file, key) for key in _KEYS if file.get(key, getlink=True) is not None}
+    except BlockingIOError as error:
+        raise DataError(f"{path} is locked by a program that writes it: wait until that has ended") from error
     except (OSError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
@@ -137,6 +155,8 @@ def _load(path: Path, task: Task, flag: str) -> dict[str, NDArray[Any]]:
 
 def _check_environment(path: Path, recorded: Any, task: Task, flag: str) -> None:
     """Refuse a file of another body, which may have the same sizes (HalfCheetah and Walker2d do); versions may differ."""
+    if isinstance(recorded, bytes):
+        recorded = recorded.decode("utf-8", "replace")
     if not isinstance(recorded, str) or not task.environment:
         return
     theirs, ours = (re.sub(r"^.*[:/]|-v\d+$", "", name) for name in (recorded.split(",")[0], task.environment))
@@ -146,7 +166,23 @@ def _check_environment(path: Path, recorded: Any, task: Task, flag: str) -> None
         )
 
 
+def require_own_data(path: Path, file: h5py.File, key: str) -> None:
+    """Raise DataError where `key` leads out of the file: no digest covers what lies elsewhere, which may be any file.
+
+    HDF5 has three ways: a link to another file, a virtual dataset made of others, and raw storage in an external file.
+    """
+    for depth, _ in enumerate(parts := key.split("/"), start=1):
+        link = file.get("/".join(parts[:depth]), getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise DataError(f"{path}: {key} is a link to another file ({link.filename}): copy its data into this file")
+    item = file[key]
+    if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
+        where = item.external[0][0] if item.external else item.virtual_sources()[0].file_name
+        raise DataError(f"{path}: {key} is stored outside of the file ({where}): copy its data into this file")
+
+
 def _read_key(path: Path, file: Any, key: str) -> NDArray[Any]:
+    require_own_data(path, file, key)
     item = file[key]
     if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
         raise DataError(f"{path}: {key} is not an array of numbers; the file does not follow D4RL's HDF5 schema")

@@ -24,14 +24,14 @@ def choose_experts(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
     - Below a quantile of 1 the same order is entered further down, at (1 − quantile) of its length or as far down as leaves K;
       the built-in dataset's own expert then takes no part.
 
-    Raises DataError for an unusable file, one whose path through a maze jumps, too few trajectories, a dataset without rewards,
-    states of another size than the dataset's, and an expert of fewer than 2 steps.
+    Raises DataError for an unusable file, one whose path through a maze jumps, too few trajectories, a dataset without rewards
+    or with one and the same reward everywhere, states of another size than the dataset's, and an expert of fewer than 2 steps.
     """
     wanted = config.experts
     if config.expert is not None:
         source = read_trajectories(str(config.expert), get_task(config.task_name), substituted=True, flag="--expert")
         if get_task(config.task_name).domain == "antmaze":
-            check_expert_path(config.expert, source.ends)
+            check_expert_path(config.expert, source)
         order = np.arange(source.trajectories) if source.rewards is None else _best_first(source.returns())
         experts = _take(source, order, wanted, config.expert_quantile)
     elif dataset.source == SOURCE and config.expert_quantile == 1.0:
@@ -55,6 +55,10 @@ def _merit(dataset: Dataset) -> NDArray[np.float64]:
     """What the experts are chosen by, (E,)."""
     if dataset.rewards is None:
         raise DataError(f"{dataset.source} has no rewards to choose an expert by; {_REMEDY}")
+    if (dataset.rewards == dataset.rewards[0]).all():
+        raise DataError(
+            f"{dataset.source}: every reward is {dataset.rewards[0]:g}, so there is none to choose an expert by; {_REMEDY}"
+        )
     if get_task(dataset.task).domain != "antmaze":
         return dataset.returns()
     starts = dataset.observations[dataset.offsets[:-1], :2].astype(np.float64)

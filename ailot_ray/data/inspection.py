@@ -27,6 +27,7 @@ def inspect_dataset(dataset: Dataset) -> dict[str, Any]:
         "largest_action": notes.largest_action,
         "episodes": dataset.trajectories,
         "episodes_vanished": notes.vanished,
+        "warnings": notes.warnings(),
         "ends": dict(Counter(dataset.ends)),
         "length": _summary(dataset.lengths),
         "return": None if returns is None else _summary(returns),
@@ -63,6 +64,7 @@ def format_inspection(report: dict[str, Any]) -> str:
         "unknown successors": f"{report['unknown_successors']:,} (last step before a terminal)",
         "sizes": f"observation {report['observation_size']}, action {report['action_size']}",
     }
+    lines |= {"warning": "; ".join(report["warnings"])} if report["warnings"] else {}
     width = max(map(len, lines))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ailot_ray.data.cutting import ANT_STEP
+from ailot_ray.data.trajectories import Dataset
 from ailot_ray.errors import DataError
 from ailot_ray.mazes import MAZES
 from ailot_ray.tasks import Task
@@ -36,10 +38,21 @@ def check_maze(path: Path, observations: NDArray[np.float32], jumps: NDArray[np.
         )
 
 
-def check_expert_path(path: Path, ends: tuple[str, ...]) -> None:
-    """Refuse an expert whose trajectory jumps where no flag says that it ends. Raises DataError."""
-    if "gap" in ends:
+def check_expert_path(path: Path, expert: Dataset) -> None:
+    """Refuse an expert whose trajectory jumps: where no flag says that it ends, or from a state to its own successor.
+
+    Raises DataError.
+    """
+    if "gap" in expert.ends:
         raise DataError(
-            f"{path}: expert trajectory {ends.index('gap')} jumps at its end, which no flag marks; set terminals or timeouts "
-            "there, or give one whole trajectory with --expert FILE"
+            f"{path}: expert trajectory {expert.ends.index('gap')} jumps at its end, which no flag marks; set terminals or "
+            "timeouts there, or give one whole trajectory with --expert FILE"
+        )
+    moved = np.linalg.norm(expert.next_observations[:, :2] - expert.observations[:, :2], axis=1)
+    if (moved > ANT_STEP).any():
+        row = int(np.argmax(moved > ANT_STEP))
+        number = int(np.searchsorted(expert.offsets, row, "right")) - 1
+        raise DataError(
+            f"{path}: expert trajectory {number} moves by {moved[row]:.1f} m in its step {row - int(expert.offsets[number])}, "
+            f"and an ant by {ANT_STEP} m at most; give a whole trajectory, step by step, with --expert FILE"
         )

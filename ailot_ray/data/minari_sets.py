@@ -27,10 +27,13 @@ def read_minari(reference: str, task: Task) -> Dataset:
     "timeout", or in "file" where it was broken off with neither flag. The digest is SHA-256 over the transitions in float32
     and the lengths of episodes, so that both formats of one recording have the same.
 
-    Raises DataError, one line, for a dataset that is missing, damaged, empty or of other sizes than the task's, and for NaN.
+    Raises DataError, one line, for a dataset that is missing, damaged, empty or of other sizes than the task's, for an episode
+    whose columns do not fit together, and for NaN.
     """
     try:
-        episodes = [_columns(episode) for episode in minari.load_dataset(reference.removeprefix(MINARI))]
+        episodes = [_columns(reference, episode) for episode in minari.load_dataset(reference.removeprefix(MINARI))]
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(f"{reference} is not on this machine: get it with `minari download`") from error
     except Exception as error:  # whatever Minari, HDF5 or Arrow make of a damaged file
@@ -65,9 +68,9 @@ def read_minari(reference: str, task: Task) -> Dataset:
     )
 
 
-def _columns(episode: Any) -> dict[str, NDArray[Any]]:
+def _columns(reference: str, episode: Any) -> dict[str, NDArray[Any]]:
     states = np.asarray(episode.observations, np.float32)
-    return {
+    columns = {
         "observations": states[:-1],
         "next_observations": states[1:],
         "actions": np.asarray(episode.actions, np.float32),
@@ -75,6 +78,15 @@ def _columns(episode: Any) -> dict[str, NDArray[Any]]:
         "terminals": np.asarray(episode.terminations, np.bool_),
         "truncated": np.asarray(episode.truncations, np.bool_),
     }
+    steps = len(columns["actions"])
+    for name, column in columns.items():
+        if len(column) != steps:
+            more, found = (" (one more than actions)", len(states)) if name == "observations" else ("", len(column))
+            raise DataError(
+                f"{reference}: episode {episode.id} has {steps} actions and {found} {name}, but needs "
+                f"{steps + bool(more)}{more}: collect or convert it again"
+            )
+    return columns
 
 
 def _check(reference: str, task: Task, arrays: dict[str, NDArray[Any]]) -> None:

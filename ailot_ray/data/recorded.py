@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ailot_ray.data.cutting import position_jumps
+from ailot_ray.data.d4rl import require_own_data
 from ailot_ray.errors import DataError
 from ailot_ray.tasks import Task
 
@@ -44,7 +45,10 @@ def read_recording(path: Path, task: Task) -> Recording:
         if "timeouts" in file:
             ended |= np.asarray(file["timeouts"]).reshape(length) != 0
         stored = np.asarray(file["next_observations"], np.float32) if "next_observations" in file else None
-        state = [np.asarray(file[key], np.float64) for key in _STATE if key in file]
+        held = [key for key in _STATE if file.get(key, getlink=True) is not None]
+        for key in held:
+            require_own_data(path, file, key)
+        state = [np.asarray(file[key], np.float64) for key in held]
     for key, array in zip(_STATE, state, strict=False):
         if array.ndim != 2 or len(array) != length:
             raise DataError(f"{path}: {key} has shape {array.shape}, but observations has {length} rows; the file is damaged")

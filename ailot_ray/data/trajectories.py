@@ -13,6 +13,9 @@ from ailot_ray.errors import DataError
 End = Literal["terminal", "timeout", "gap", "file"]
 """Why a trajectory ended: a terminal state, a time limit, a hidden jump to another state, or the end of the file."""
 
+CLIPPED_SHARE = 0.01
+"""Share of clipped transitions from which it is said wherever the data are read: D4RL's own files stay far below."""
+
 
 @dataclass(frozen=True)
 class LoadReport:
@@ -26,6 +29,21 @@ class LoadReport:
     largest_action: float = 1.0
     vanished: int = 0
     """Episodes of a single transition that went with it when it was dropped."""
+    horizons: int = 0
+    """Episodes cut at the task's horizon, in a file without timeouts."""
+
+    def warnings(self) -> list[str]:
+        """What was mended that may not be what the file means: a sentence each."""
+        told = []
+        if self.horizons:
+            told.append(f"the file has no `timeouts`: {self.horizons:,} episodes were cut at the task's horizon")
+        share = self.clipped / max(self.transitions_in_file, 1)
+        if share >= CLIPPED_SHARE:
+            told.append(
+                f"{share:.0%} of the actions lie outside the environment's bounds (largest {self.largest_action:.3g} times the "
+                "bound) and were clipped: check that the file's actions are in the environment's units"
+            )
+        return told
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ task carries the bounds, so that data in the environment's own units are read in
 """
 
 import importlib
+import json
 from typing import Any
 
 import gymnasium
@@ -14,6 +15,7 @@ from gymnasium.spaces import Box
 from gymnasium.wrappers import RescaleAction
 from numpy.typing import NDArray
 
+from ailot_ray.envs.guard import Guarded
 from ailot_ray.errors import SimulatorError
 from ailot_ray.tasks import Task
 
@@ -30,14 +32,41 @@ def make_custom(task: Task, *, render: bool = False) -> Env:
     options: dict[str, Any] = {**task.options, "max_episode_steps": task.horizon, "disable_env_checker": True}
     if render:
         options["render_mode"] = "rgb_array"
-    env = make_any(where, EnvSpec.from_json(task.spec) if task.spec else task.environment, options)
+    env = make_any(where, installed_spec(where, task.spec) if task.spec else task.environment, options)
     try:
         low, high = action_bounds(where, env)
         _require_fit(task, env, low, high)
     except SimulatorError:
         env.close()
         raise
-    return env if task.action_low is None else RescaleAction(env, np.float32(-1.0), np.float32(1.0))
+    guarded = Guarded(env, where)
+    return guarded if task.action_low is None else RescaleAction(guarded, np.float32(-1.0), np.float32(1.0))
+
+
+def installed_spec(where: str, text: str) -> EnvSpec:
+    """The environment that a dataset's specification names, as the installed packages define it, with the dataset's options.
+
+    A specification is somebody else's data, and names Python objects to be called. Only an id that gymnasium already has is
+    made, by the entry point that is registered for it, and only gymnasium's own wrappers are put around it. Raises
+    SimulatorError for any other.
+    """
+    remedy = "if you trust it, write a task of your own whose `environment` is the one to make and whose `data` is this dataset"
+    try:
+        wrappers = json.loads(text).get("additional_wrappers") or ()
+        foreign = [
+            str(each["entry_point"]) for each in wrappers if not str(each["entry_point"]).startswith("gymnasium.wrappers.")
+        ]
+        name = str(json.loads(text)["id"])
+        if foreign or name not in gymnasium.registry:
+            what = f"the wrapper {foreign[0]}" if foreign else f"the environment {name}"
+            raise SimulatorError(f"{where}: its data name {what}, which is not gymnasium's nor registered: {remedy}")
+        spec = EnvSpec.from_json(text)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SimulatorError(
+            f"{where}: its data's specification of an environment cannot be read ({error}): {remedy}"
+        ) from error
+    spec.entry_point, spec.vector_entry_point = gymnasium.registry[name].entry_point, None
+    return spec
 
 
 def describe_environment(environment: str, horizon: int | None = None, options: dict[str, Any] | None = None) -> Task:
@@ -89,7 +118,10 @@ def make_any(where: str, environment: str | EnvSpec, options: dict[str, Any]) ->
 
 
 def action_bounds(where: str, env: Env) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower and upper bounds of the actions. Raises SimulatorError for spaces that are no vectors, or unbounded."""
+    """Lower and upper bounds of the actions.
+
+    Raises SimulatorError for spaces that are no vectors, and for actions that are integers, unbounded, or held at one value.
+    """
     for name, space in (("observations", env.observation_space), ("actions", env.action_space)):
         if not isinstance(space, Box) or len(space.shape) != 1:
             kind = type(space).__name__ + (f" of shape {space.shape}" if isinstance(space, Box) else "")
@@ -98,7 +130,24 @@ def action_bounds(where: str, env: Env) -> tuple[NDArray[np.float64], NDArray[np
     actions = env.action_space
     if not actions.is_bounded():  # type: ignore[attr-defined]
         raise SimulatorError(f"{where}: actions have no bounds, but a policy needs some: wrap the environment in RescaleAction")
-    return actions.low.astype(np.float64), actions.high.astype(np.float64)  # type: ignore[attr-defined]
+    low, high = actions.low.astype(np.float64), actions.high.astype(np.float64)  # type: ignore[attr-defined]
+    if not np.issubdtype(actions.dtype, np.floating):
+        raise SimulatorError(
+            f"{where}: actions are a Box of {actions.dtype}, but a policy gives real numbers: wrap the environment so that it "
+            "takes float32 and rounds them itself"
+        )
+    check_widths(where, low, high)
+    return low, high
+
+
+def check_widths(where: str, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
+    """Raise SimulatorError where actions between `low` and `high` (a,) cannot be scaled to ±1 in float32, and back."""
+    for component, (lowest, highest) in enumerate(zip(low, high, strict=True)):
+        if not np.finfo(np.float32).tiny <= highest - lowest <= np.finfo(np.float32).max:
+            raise SimulatorError(
+                f"{where}: component {component} of the actions lies between {lowest:g} and {highest:g}, which cannot be "
+                "scaled to ±1: wrap the environment so that it leaves that component out, or gives it finite bounds"
+            )
 
 
 def _require_fit(task: Task, env: Env, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:

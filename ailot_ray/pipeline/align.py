@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ailot_ray.errors import ConfigError, StoreError
+from ailot_ray.errors import ConfigError, DataError, StoreError
 from ailot_ray.method.batched import align_batch
 from ailot_ray.method.neighbours import nearest_distances, pair_features
 from ailot_ray.method.transport import Alignment, prepare
@@ -24,6 +24,8 @@ from ailot_ray.store import CHECKPOINTS, Artefact, write_parquet
 COSTS, SOLVES = "costs.parquet", "solves.parquet"
 SHARD = 32
 """Trajectories a part; a killed run loses at most one part."""
+MAX_PAIRS = 50_000_000
+"""Entries of a coupling: a solve holds about ten matrices of that many floats, 2 GB."""
 ANY_EXPERT = -1
 """The expert column of costs that are not of one expert: nearest neighbours among all of them."""
 
@@ -87,6 +89,13 @@ def require_length(experiment: Experiment) -> None:
     for length, what in ((shortest_expert, "an expert trajectory"), (longest, "the longest trajectory of the dataset")):
         if k >= length:
             raise ConfigError(f"--transport.k {k} looks beyond the end of {what} ({length} steps): choose a smaller k")
+    pairs = longest * max(len(expert.observations) for expert in experiment.experts)
+    if experiment.config.transport.solver == "sinkhorn" and pairs > MAX_PAIRS:
+        trajectory = int(experiment.dataset.lengths.argmax())
+        raise DataError(
+            f"{experiment.dataset.source}: trajectory {trajectory} has {longest:,} steps, {pairs:,} pairs with the expert's, "
+            f"but at most {MAX_PAIRS:,} fit in memory: mark where its episodes end in `timeouts`"
+        )
 
 
 def partition(lengths: NDArray[np.integer]) -> list[NDArray[np.intp]]:
@@ -134,32 +143,45 @@ class PartSolver:
             agents = [self.features(observations[self.rows[index]]) for index in trajectories]
             for number, expert in enumerate(self.experts):
                 for index, solved in zip(trajectories, align_batch(agents, expert, config), strict=True):
-                    yield _row(index, number, solved)
+                    yield self._row(index, number, solved)
             return
         for index in trajectories:
             agent = self.features(observations[self.rows[index]])
             for number, expert in enumerate(self.experts):
-                yield _row(index, number, align_pair(agent, expert, config))
+                yield self._row(index, number, align_pair(agent, expert, config))
 
     def _neighbours(self, trajectory: int) -> list[dict[str, Any]]:
         row, dataset = self.rows[trajectory], self.experiment.dataset
         own = self.features.pairs(dataset.observations[row], dataset.next_observations[row])
-        return [{"trajectory": trajectory, "expert": ANY_EXPERT, "cost": nearest_distances(own, self.experts)}]
+        cost = self._finite(trajectory, nearest_distances(own, self.experts))
+        return [{"trajectory": trajectory, "expert": ANY_EXPERT, "cost": cost}]
 
+    def _row(self, trajectory: int, expert: int, solved: Alignment) -> dict[str, Any]:
+        coherence = solved.coherence()
+        return {
+            "trajectory": trajectory,
+            "expert": expert,
+            "first": solved.first,
+            "error": solved.error,
+            "converged": solved.converged,
+            "iterations": solved.iterations,
+            "coherence": coherence.correlation,
+            "backward": coherence.backward,
+            "cost": self._finite(trajectory, solved.cost),
+        }
 
-def _row(trajectory: int, expert: int, solved: Alignment) -> dict[str, Any]:
-    coherence = solved.coherence()
-    return {
-        "trajectory": trajectory,
-        "expert": expert,
-        "first": solved.first,
-        "error": solved.error,
-        "converged": solved.converged,
-        "iterations": solved.iterations,
-        "coherence": coherence.correlation,
-        "backward": coherence.backward,
-        "cost": solved.cost,
-    }
+    def _finite(self, trajectory: int, cost: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`cost` (T,), which must be of finite numbers: one that is not would reach every reward through the cost scale."""
+        if np.isfinite(cost).all():
+            return cost
+        dataset = self.experiment.dataset
+        largest, bad = float(np.abs(dataset.observations[self.rows[trajectory]]).max()), int((~np.isfinite(cost)).sum())
+        epsilon = self.experiment.config.transport.epsilon
+        raise DataError(
+            f"{dataset.source}: the cost of trajectory {trajectory} is not a finite number in {bad} of {len(cost)} "
+            f"steps (largest |state component| {largest:.3g}, --transport.epsilon {epsilon}): leave out states "
+            "that are far from all others, or choose a larger --transport.epsilon"
+        )
 
 
 def merge_parts(folder: Path, parts: int) -> None:

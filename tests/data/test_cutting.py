@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ailot_ray.data.cutting import ANT_STEP, cut, position_jumps, successor_jumps
+from ailot_ray.data.cutting import ANT_STEP, cut, horizon_ends, position_jumps, successor_jumps
 
 flag_rows = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=60)
 
@@ -11,7 +11,7 @@ flag_rows = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min
 def test_any_flags_conserve_transitions_and_never_join_episodes(flags: list[tuple[bool, bool, bool]], stored: bool) -> None:
     terminals, timeouts, jumps = np.array(flags, np.bool_).T.copy()
     jumps[-1] = False
-    pieces = cut(terminals, timeouts, jumps, successors_stored=stored)
+    pieces = cut(terminals, timeouts, jumps, stored=np.full(len(flags), stored))
 
     # A plain walk over the rows is the oracle: the episodes of the file, then what of each may be kept.
     expected: list[tuple[list[int], str]] = []
@@ -35,11 +35,20 @@ def test_any_flags_conserve_transitions_and_never_join_episodes(flags: list[tupl
     assert pieces.offsets[0] == 0 and pieces.offsets[-1] == len(pieces.rows)
 
 
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 8))
+def test_no_episode_outlasts_its_horizon(ended: list[bool], horizon: int) -> None:
+    found, length = horizon_ends(np.array(ended), horizon), 0
+    for row, own in enumerate(ended):
+        length += 1
+        assert found[row] == (length == horizon and not own)
+        length = 0 if own or found[row] else length
+
+
 def test_terminal_outranks_timeout_outranks_jump() -> None:
     yes, no = np.array([True, True]), np.array([False, False])
-    assert cut(yes, yes, no, successors_stored=True).ends == ("terminal", "terminal")
-    assert cut(no, yes, np.array([True, False]), successors_stored=True).ends == ("timeout", "timeout")
-    assert cut(no, no, np.array([True, False]), successors_stored=True).ends == ("gap", "file")
+    assert cut(yes, yes, no, stored=yes).ends == ("terminal", "terminal")
+    assert cut(no, yes, np.array([True, False]), stored=yes).ends == ("timeout", "timeout")
+    assert cut(no, no, np.array([True, False]), stored=yes).ends == ("gap", "file")
 
 
 def test_successor_jump_ignores_rounding_and_sees_one_component() -> None:

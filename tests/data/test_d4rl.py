@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
+from ailot_ray.data import read_trajectories
 from ailot_ray.data.cutting import ANT_STEP
 from ailot_ray.data.d4rl import read_d4rl
 from ailot_ray.errors import DataError
@@ -69,6 +71,79 @@ def test_actions_are_clipped_and_counted(tmp_path: Path) -> None:
     data = read_d4rl(write_hdf5(tmp_path / "a.hdf5", arrays), HOPPER, substituted=False)
     assert data.actions[1].tolist() == [1.0, -1.0, 0.25] and data.actions[3, 0] == -1.0
     assert data.notes.clipped == 2 and data.notes.largest_action == 2.5
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_without_timeouts_locomotion_is_cut_at_its_horizon(tmp_path: Path, stored: bool) -> None:
+    arrays = episodes([7, 25], ["terminal", "none"])
+    without = ["timeouts"] if stored else ["timeouts", "next_observations"]
+    path = write_hdf5(tmp_path / "a.hdf5", arrays, without=without)
+    data = read_d4rl(path, replace(HOPPER, horizon=10), substituted=False)
+    assert data.ends == ("terminal", "timeout", "timeout", "file") and data.notes.horizons == 2
+    assert data.lengths.tolist() == ([7, 10, 10, 5] if stored else [7, 9, 9, 4])
+    assert data.notes.warnings() == ["the file has no `timeouts`: 2 episodes were cut at the task's horizon"]
+    whole = read_d4rl(write_hdf5(tmp_path / "b.hdf5", arrays), replace(HOPPER, horizon=10), substituted=False)
+    assert whole.lengths.tolist() == [7, 25] and not whole.notes.warnings(), "the file says where its episodes end"
+
+
+def test_a_successor_that_is_the_next_episodes_first_state_is_none(tmp_path: Path) -> None:
+    """As `qlearning_dataset` gives them: each row's successor is the row after it, whatever ended there."""
+    arrays = episodes([4, 3, 5], ["terminal", "timeout", "terminal"])
+    arrays["next_observations"][:-1] = arrays["observations"][1:]
+    data = read_d4rl(write_hdf5(tmp_path / "a.hdf5", arrays), HOPPER, substituted=False)
+    assert data.lengths.tolist() == [4, 2, 5] and data.ends == ("terminal", "timeout", "terminal")
+    assert np.flatnonzero(~data.successor_known).tolist() == [3]
+    np.testing.assert_array_equal(data.next_observations[3], data.observations[3])
+    ends = data.offsets[1:-1] - 1
+    assert not (data.next_observations[ends] == data.observations[ends + 1]).all(axis=1).any()
+
+
+def test_an_ant_that_goes_on_after_its_flag_keeps_its_successor(tmp_path: Path) -> None:
+    arrays = episodes([6], ["terminal"], ANTMAZE)
+    arrays["terminals"][2] = True
+    data = read_d4rl(write_hdf5(tmp_path / "a.hdf5", arrays), ANTMAZE, substituted=False)
+    assert data.lengths.tolist() == [3, 3] and data.successor_known.all()
+
+
+def test_many_clipped_actions_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    arrays = episodes([50, 50], ["timeout", "timeout"])
+    arrays["actions"][:] = 0.5
+    arrays["actions"][0] = 3.0
+    path = write_hdf5(tmp_path / "a.hdf5", arrays)
+    read_trajectories(str(path), HOPPER, substituted=True)
+    assert "a.hdf5: 1% of the actions lie outside the environment's bounds (largest 3 times" in caplog.text
+
+
+@pytest.mark.parametrize("way", ["link", "virtual", "raw"])
+def test_data_outside_of_the_file_are_refused(tmp_path: Path, way: str) -> None:
+    arrays = episodes([4, 2], ["terminal", "timeout"])
+    elsewhere, path = write_hdf5(tmp_path / "b.hdf5", arrays), write_hdf5(tmp_path / "a.hdf5", arrays)
+    (tmp_path / "secret").write_bytes(bytes(48))
+    with h5py.File(path, "a") as file:
+        del file["rewards"]
+        if way == "link":
+            file["rewards"] = h5py.ExternalLink(str(elsewhere), "rewards")
+        elif way == "virtual":
+            layout = h5py.VirtualLayout((6,), np.float32)
+            layout[:] = h5py.VirtualSource(str(elsewhere), "rewards", (6,))
+            file.create_virtual_dataset("rewards", layout)
+        else:
+            file.create_dataset("rewards", (6,), np.float32, external=[(str(tmp_path / "secret"), 0, 24)])
+    where = "secret" if way == "raw" else r"b\.hdf5"
+    with pytest.raises(DataError, match=rf"a\.hdf5: rewards is .*{where}\): copy its data into this file"):
+        read_d4rl(path, HOPPER, substituted=False)
+    elsewhere.unlink()
+    with pytest.raises(DataError, match="copy its data into this file"):
+        read_d4rl(path, HOPPER, substituted=False)
+
+
+@pytest.mark.parametrize("name", ["Walker2d-v2", b"Walker2d-v2"])
+def test_another_body_is_refused_however_its_name_is_stored(tmp_path: Path, name: str | bytes) -> None:
+    path = write_hdf5(tmp_path / "a.hdf5", episodes([4], ["terminal"]))
+    with h5py.File(path, "a") as file:
+        file.attrs["environment"] = np.bytes_(name) if isinstance(name, bytes) else name
+    with pytest.raises(DataError, match="was recorded in Walker2d-v2, but task hopper-medium-v2 is Hopper"):
+        read_d4rl(path, HOPPER, substituted=False)
 
 
 def test_hidden_antmaze_reset_is_a_gap(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ailot_ray.config import Config
 from ailot_ray.data import builtin, experts
@@ -34,6 +35,17 @@ def test_best_of_the_dataset(tmp_path: Path) -> None:
     np.testing.assert_array_equal(chosen[0].next_observations, arrays["next_observations"][4:8])
     with pytest.raises(DataError, match=r"asks for 6 trajectories of .* which has 5"):
         choose_experts(config(experts=6), data)
+
+
+@pytest.mark.parametrize(("rewards", "told"), [(np.zeros(12), "0"), (np.full(12, -1.5), "-1.5")])
+def test_rewards_that_are_all_the_same_choose_no_expert(tmp_path: Path, rewards: NDArray[np.float64], told: str) -> None:
+    """Who has no rewards fills in zeros; the first trajectory is no expert for that."""
+    arrays = episodes([2, 6, 4], ["terminal"] * 3) | {"rewards": rewards}
+    data = read_d4rl(write_hdf5(tmp_path / "a.hdf5", arrays), HOPPER, substituted=False)
+    with pytest.raises(DataError, match=rf"a\.hdf5: every reward is {told}, .*--expert FILE"):
+        choose_experts(config(), data)
+    best = write_hdf5(tmp_path / "e.hdf5", episodes([5], ["terminal"]) | {"rewards": np.zeros(5)})
+    assert len(choose_experts(config(expert=best), data)[0].observations) == 5
 
 
 def test_antmaze_prefers_a_start_near_the_origin(tmp_path: Path) -> None:

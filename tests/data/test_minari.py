@@ -1,11 +1,14 @@
 """Minari datasets in both formats, recorded here with Minari's own collector."""
 
+import json
 import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium
+import h5py
 import minari
 import numpy as np
 import pytest
@@ -16,7 +19,8 @@ from ailot_ray.config import Config
 from ailot_ray.data import load_dataset
 from ailot_ray.data.experts import choose_experts
 from ailot_ray.data.minari_sets import read_minari
-from ailot_ray.errors import DataError
+from ailot_ray.envs.custom import installed_spec, make_custom
+from ailot_ray.errors import DataError, SimulatorError
 from ailot_ray.tasks import get_task
 
 FORMATS = ("hdf5", "arrow")
@@ -99,6 +103,36 @@ def test_how_episodes_end(root: Path) -> None:
     assert broken.ends == ("file",) and not broken.terminals.any()
     assert ended.digest != broken.digest
     assert ended.actions.tolist() == [[1.0]] * 4
+
+
+@pytest.mark.parametrize("column", ["observations", "rewards"])
+def test_an_episode_whose_columns_do_not_fit_together_is_named(root: Path, column: str) -> None:
+    reference = create("toy/short-v0", buffers(np.ones(4)) + buffers(np.ones(4)))
+    with h5py.File(root / "toy/short-v0/data/main_data.hdf5", "a") as file:
+        shortened = file["episode_1"][column][:-1]
+        del file["episode_1"][column]
+        file["episode_1"][column] = shortened
+    with pytest.raises(DataError, match=rf"toy/short-v0: episode 1 has 4 actions and {len(shortened)} {column}, but needs"):
+        load_dataset(Config(task=reference))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"id": "Made-v0", "entry_point": "subprocess:check_call"}, "the environment Made-v0"),
+        ({"id": "os:Made-v0"}, "the environment os:Made-v0"),
+        ({"additional_wrappers": [{"name": "x", "entry_point": "os:system", "kwargs": {}}]}, "the wrapper os:system"),
+    ],
+)
+def test_a_dataset_may_not_name_code_that_is_not_installed(changed: dict[str, Any], message: str) -> None:
+    spec = json.loads(gymnasium.spec("Pendulum-v1").to_json()) | changed
+    with pytest.raises(SimulatorError, match=f"its data name {message}, which is not gymnasium's nor registered"):
+        make_custom(replace(get_task("hopper-medium-v2"), spec=json.dumps(spec)))
+
+
+def test_a_datasets_environment_is_made_by_its_registered_entry_point() -> None:
+    spec = json.loads(gymnasium.spec("Pendulum-v1").to_json()) | {"entry_point": "subprocess:check_call"}
+    assert installed_spec("task x", json.dumps(spec)).entry_point == gymnasium.registry["Pendulum-v1"].entry_point
 
 
 def test_what_cannot_be_used_is_one_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,6 +95,13 @@ BOX = Box(-1.0, 1.0, (2,))
         (Box(0, 1, (4, 4)), BOX, r"observations are a Box of shape \(4, 4\) space"),
         (BOX, Discrete(3), "actions are a Discrete space, .* use an environment with continuous actions"),
         (BOX, Box(-np.inf, np.inf, (2,)), "actions have no bounds, .* RescaleAction"),
+        (BOX, Box(0, 10, (2,), np.int64), "actions are a Box of int64, .* rounds them itself"),
+        (
+            BOX,
+            Box(np.array([0, 3], np.float32), np.array([10, 3], np.float32)),
+            "component 1 of the actions lies between 3 and 3",
+        ),
+        (BOX, Box(-3e38, 3e38, (1,)), "component 0 of the actions .* finite bounds"),
     ],
 )
 def test_spaces_that_a_policy_cannot_have(observations: Space[Any], actions: Space[Any], pattern: str) -> None:
