@@ -82,7 +82,7 @@ def test_a_look_ahead_of_0_that_cannot_tell_there_from_back(open_experiment: Ope
     paths: list[NDArray[np.floating]]
     paths = [np.concatenate([np.arange(n), [n], np.arange(n)[::-1]])[:, None] / n for n in [length // 2 for length in LENGTHS]]
     paths = [path if len(path) == length + 1 else np.r_[path, path[-1:]] for path, length in zip(paths, LENGTHS, strict=True)]
-    data = write_hdf5(tmp_path / "there.hdf5", shown(paths, np.ones(11), noise=0.0))
+    data = write_hdf5(tmp_path / "there.hdf5", shown(paths, np.ones(11), noise=1e-4))
     pattern = r"order of time .*: look ahead, with --transport.k 2 in place of 0"
     one(warnings(open_experiment, data=data, transport=TransportConfig(space="raw", k=0, start="none")), pattern)
     found = warnings(open_experiment, data=data, transport=TransportConfig(space="raw", k=2, start="none"))
