@@ -16,6 +16,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def synchronise(path: Path) -> None:
+    """Have the operating system write a file's bytes, or a folder's names, to the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, which becomes `path` where the block succeeds and is removed where it fails.
@@ -28,6 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        synchronise(temporary)  # a power cut after the renaming must not leave a whole name on half of the bytes
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__

@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from ailot_ray.errors import StoreError
-from ailot_ray.files import replacing, sha256_of
+from ailot_ray.files import replacing, sha256_of, synchronise
 from ailot_ray.records import CodeVersion, Manifest, RunRecord, read_record
 
 MANIFEST, RUN = "manifest.json", "run.json"
@@ -70,7 +70,7 @@ def read_json(path: Path) -> Any:
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Write a Parquet table atomically; the same table gives the same bytes."""
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ class Store:
             return None
         remedy = f"delete the folder {folder} and run again"
         manifest = read_record(folder / MANIFEST, Manifest)
-        if manifest.digest != digest:
-            raise StoreError(f"{folder / MANIFEST} does not carry the digest {digest[:SHORT]} that its folder names: {remedy}")
+        if not manifest.digest == digest == digest_of(kind, manifest.key):
+            raise StoreError(f"{folder / MANIFEST} is not of the digest {digest[:SHORT]} that its folder names: {remedy}")
         _check_files(folder, manifest, remedy)
         return Artefact(kind, digest, folder, manifest.code)
 
@@ -194,7 +194,9 @@ class Store:
         if final.exists():  # no manifest, so never finished
             shutil.rmtree(final)
         shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)  # last: where the disk is full above, training is not lost
+        synchronise(work)
         work.replace(final)
+        synchronise(final.parent)
         self.note("finished", kind, digest)
         return Artefact(kind, digest, final, code)
 
@@ -206,7 +208,10 @@ def open_artefact(kind: str, folder: Path) -> Artefact:
     manifest = read_record(folder / MANIFEST, Manifest)
     if manifest.kind != kind:
         raise StoreError(f"{folder} does not hold {kind}: name a folder below STORE/{kind}")
-    _check_files(folder, manifest, f"delete the folder {folder} and run the same command again")
+    remedy = f"delete the folder {folder} and run the same command again"
+    if manifest.digest != digest_of(kind, manifest.key) or not folder.resolve().name.endswith(manifest.digest[:SHORT]):
+        raise StoreError(f"{folder / MANIFEST} was changed, its key and its folder's name are not of one artefact: {remedy}")
+    _check_files(folder, manifest, remedy)
     return Artefact(kind, manifest.digest, folder, manifest.code)
 
 

@@ -210,7 +210,7 @@ def edit_manifest(folder: Path, **changes: Any) -> None:
         (lambda folder: (folder / "parts" / "0.txt").unlink(), "0.txt is missing"),
         (lambda folder: (folder / MANIFEST).write_text("{ not json"), "manifest.json cannot be read"),
         (lambda folder: (folder / MANIFEST).write_text("[]"), "manifest.json cannot be read"),
-        (lambda folder: edit_manifest(folder, digest="0" * 64), "manifest.json does not carry the digest"),
+        (lambda folder: edit_manifest(folder, digest="0" * 64), "manifest.json is not of the digest"),
         (lambda folder: edit_manifest(folder, files=[]), r"manifest.json cannot be read .*files"),
     ],
 )
@@ -229,7 +229,7 @@ def test_an_artefact_of_another_key_is_refused(store: Store) -> None:
     made = store.produce("intents", "hopper", KEY, Build())
     other = KEY | {"seed": 4}
     made.folder.rename(store.folder("intents", "hopper", other))
-    with pytest.raises(StoreError, match="does not carry the digest"):
+    with pytest.raises(StoreError, match="is not of the digest"):
         store.find("intents", "hopper", other)
 
 

@@ -203,7 +203,7 @@ def merge_parts(folder: Path, parts: int) -> None:
 
 def _read_part(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path} cannot be read ({error}): delete it to solve that part again") from error
 

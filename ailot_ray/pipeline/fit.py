@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ailot_ray.errors import AilotError
+from ailot_ray.errors import AilotError, StoreError
 from ailot_ray.files import replacing
 from ailot_ray.method.learner import Learner
 from ailot_ray.progress import progress_bar
@@ -22,6 +22,8 @@ CHUNK = 250
 """Steps between two looks at the clock. Random rows are drawn a chunk at a time, so it is part of the result's bytes."""
 CHECKPOINT_SECONDS = 20.0
 CURVE_POINTS = 200
+SEALED = "sealed"
+"""The one entry of a file's metadata (of several, safetensors does not keep the order): a digest, and what was told of it."""
 
 Curve = list[dict[str, Any]]
 """Metrics on the way: the step, and for each metric its value, or a list of one value a member."""
@@ -32,17 +34,33 @@ class DivergenceError(AilotError):
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: str = "") -> None:
-    """Write tensors as safetensors, atomically; `about` is kept as metadata."""
+    """Write tensors as safetensors, atomically; `about` and a digest of both are kept as metadata."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         # not save_file: a full disk is no OSError there
-        temporary.write_bytes(save(contiguous, {"about": about} if about else None))
+        temporary.write_bytes(save(contiguous, {SEALED: f"{_content(contiguous, about)} {about}"}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Read what `save_tensors` wrote: (tensors, about). Nothing is unpickled."""
+    """Read what `save_tensors` wrote: (tensors, about). Nothing is unpickled. Raises StoreError where the file was changed."""
     with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("about", "")  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata() or {}
+    if SEALED not in metadata:
+        return tensors, metadata.get("about", "")
+    digest, _, about = metadata[SEALED].partition(" ")
+    if digest != _content(tensors, about):
+        raise StoreError(f"{path} is damaged (its content is not of the digest written with it): delete it and run again")
+    return tensors, about
+
+
+def _content(tensors: dict[str, Tensor], about: str) -> str:
+    """SHA-256 of names, types, shapes and numbers, whatever their order, and of `about`."""
+    digest = hashlib.sha256(about.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def fit(

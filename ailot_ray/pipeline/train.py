@@ -11,7 +11,7 @@ from torch import Tensor
 from ailot_ray.method.iql import Transitions
 from ailot_ray.methods import load_learner
 from ailot_ray.pipeline.experiment import Experiment
-from ailot_ray.pipeline.fit import Curve, fit_members, save_tensors
+from ailot_ray.pipeline.fit import Curve, fit_members, load_tensors, save_tensors
 from ailot_ray.pipeline.relabel import load_rewards, relabel
 from ailot_ray.store import Artefact, write_json
 
@@ -57,6 +57,8 @@ def train(experiment: Experiment, seeds: Sequence[int], on_snapshot: OnSnapshot 
 
         label = f"{experiment.config.method} {experiment.task.name} seeds {list(missing)}"
         curves = fit_members(learner, config.steps, folders, label, steps, keep)
+        for path in (folder / snapshot_name(step) for folder in folders for step in steps):
+            load_tensors(path)  # a killed run may have left it damaged, and it is about to be sealed
         for seed, folder, curve in zip(missing, folders, curves, strict=True):
             write_json(folder / CURVE, curve)
             _warn_of_few(label, seed, curve)

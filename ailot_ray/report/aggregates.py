@@ -132,7 +132,7 @@ def statistics_json(rows: Sequence[Group], method: str = "ailot") -> dict[str, A
                 "interquartile_mean": statistics.aggregate_interquartile_mean(line.strata),
                 "interquartile_mean_95": _known(statistics.interquartile_interval(line.strata, np.random.default_rng(0))),
                 "mean": float(np.mean([np.mean(scores) for scores in line.strata])),
-                "mean_95": _known(statistics.bootstrap_interval(line.strata, np.random.default_rng(0))),
+                "mean_95": _known(statistics.mean_interval(line.strata, np.random.default_rng(0))),
             }
             for line in series
         ],
@@ -163,7 +163,7 @@ def _aggregate(series: Series) -> tuple[str, ...]:
         f"{middle:.1f}",
         _interval(statistics.interquartile_interval(strata, rng), ".1f"),
         f"{mean:.1f}",
-        _interval(statistics.bootstrap_interval(strata, np.random.default_rng(0)), ".1f"),
+        _interval(statistics.mean_interval(strata, np.random.default_rng(0)), ".1f"),
     )
 
 
@@ -185,7 +185,10 @@ def _notes(series: Sequence[Series]) -> list[str]:
         notes.append("the methods were not all evaluated on the same data: compare only aggregates over the same datasets")
     few = [len(scores) for line in series for scores in line.strata if 1 < len(scores) < 5]
     if few:
-        notes.append(f"some intervals rest on {min(few)} seeds a dataset: a bootstrap of so few is too narrow, Welch's is not")
+        notes.append(
+            f"some intervals rest on {min(few)} seeds a dataset: those of means are Student's t there, those of the "
+            "interquartile mean and of probabilities are a bootstrap's, too narrow with so few"
+        )
     return notes
 
 

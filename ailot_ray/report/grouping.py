@@ -226,7 +226,7 @@ def _of_method(trials: Sequence[Trial], about: dict[str, Any], unequal: bool) ->
                 scores=scores,
                 std=statistics.std(scores) if several else None,
                 interquartile_mean=statistics.interquartile_mean(scores),
-                interval=statistics.bootstrap_interval([scores], np.random.default_rng(0)) if several else None,
+                interval=statistics.mean_interval([scores], np.random.default_rng(0)) if several else None,
                 published=None if task is None or about["substituted"] else task.published.get(members[0].method),
                 trials=tuple(members),
             )

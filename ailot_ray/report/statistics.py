@@ -52,6 +52,43 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+FEW_RUNS = 10
+"""Below which a bootstrap of the mean is too narrow: its nominal 95 % cover about 74 % at 3 runs and 82 % at 5."""
+
+
+def mean_interval(
+    strata: Sequence[ArrayLike], rng: np.random.Generator, confidence: float = 0.95, resamples: int = 10_000
+) -> tuple[float, float]:
+    """Interval of the mean score over strata: `bootstrap_interval`, or Student's t where a stratum has few runs.
+
+    With fewer than `FEW_RUNS` runs in a stratum the variance of the mean over S strata is Σ s²/(S²·n), with Welch's and
+    Satterthwaite's degrees of freedom. (NaN, NaN) where a stratum has a single run.
+
+    >>> low, high = mean_interval([[1.0, 2.0, 3.0]], np.random.default_rng(0))
+    >>> round(low, 2), round(high, 2)
+    (-0.48, 4.48)
+    """
+    samples = _strata(strata)
+    if min(sample.size for sample in samples) >= FEW_RUNS:
+        return bootstrap_interval(strata, rng, confidence, resamples)
+    centre = float(np.mean([sample.mean() for sample in samples]))
+    return _student_interval(centre, samples, len(samples), confidence)
+
+
+def _student_interval(
+    centre: float, samples: Sequence[NDArray[np.float64]], tasks: float, confidence: float
+) -> tuple[float, float]:
+    """Of a sum of the samples' means, each divided by `tasks`."""
+    if min(sample.size for sample in samples) < 2:
+        return math.nan, math.nan
+    sizes = np.array([sample.size for sample in samples])
+    parts = np.array([sample.var(ddof=1) for sample in samples]) / (sizes * tasks**2)
+    variance = float(parts.sum())
+    freedom = 1 / float(((parts / variance) ** 2 / (sizes - 1)).sum()) if variance else 1.0
+    half = math.sqrt(variance) * float(stats.t.ppf(0.5 + confidence / 2, freedom))
+    return centre - half, centre + half
+
+
 def aggregate_interquartile_mean(strata: Sequence[ArrayLike]) -> float:
     """Interquartile mean over the runs of all tasks, pooled (rliable's; there all tasks have as many runs)."""
     return interquartile_mean(np.concatenate(_strata(strata)))
@@ -103,14 +140,7 @@ def welch_interval(x: Sequence[ArrayLike], y: Sequence[ArrayLike], confidence: f
     it is honest about few runs, at the price of taking scores for normal. (NaN, NaN) where a stratum has a single run.
     """
     samples = [sample for side in _pairs(x, y) for sample in side]
-    if min(sample.size for sample in samples) < 2:
-        return math.nan, math.nan
-    sizes = np.array([sample.size for sample in samples])
-    parts = np.array([sample.var(ddof=1) for sample in samples]) / (sizes * (len(samples) / 2) ** 2)
-    centre, variance = difference_of_means(x, y), float(parts.sum())
-    freedom = 1 / float(((parts / variance) ** 2 / (sizes - 1)).sum()) if variance else 1.0
-    half = math.sqrt(variance) * float(stats.t.ppf(0.5 + confidence / 2, freedom))
-    return centre - half, centre + half
+    return _student_interval(difference_of_means(x, y), samples, len(samples) / 2, confidence)
 
 
 def performance_profile(

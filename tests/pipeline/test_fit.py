@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ailot_ray import progress
@@ -245,3 +246,19 @@ def test_tensors_round_trip(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[name], tensors[name]) and loaded[name].dtype == tensors[name].dtype for name in tensors)
     save_tensors(tmp_path / "t", tensors)
     assert load_tensors(tmp_path / "t")[1] == ""
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10_000), st.integers(0, 7))
+def test_a_flipped_bit_is_never_read_as_another_number(tmp_path_factory: pytest.TempPathFactory, place: int, bit: int) -> None:
+    path = tmp_path_factory.mktemp("flipped") / "checkpoint.safetensors"
+    save_tensors(path, {"weight": torch.arange(40.0).reshape(8, 5), "step": torch.tensor(7)}, '[{"step": 7}]')
+    whole, about = load_tensors(path)
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    try:
+        found, told = load_tensors(path)
+    except (AilotError, SafetensorError, OSError, ValueError):
+        return
+    assert told in (about, "") and all(torch.equal(found[name], tensor) for name, tensor in whole.items())

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ailot_ray.store import SHORT, Key, digest_of
+
 WriteTrial = Callable[..., Path]
 
 DATA = {
@@ -57,8 +59,8 @@ def write_trial(tmp_path: Path) -> WriteTrial:
             "config": {"task": task, "data": source, "method": method, "device": "cpu"} | settings,
             "artefacts": {},
         }
-        digest = hashlib.sha256(json.dumps([trial, episodes]).encode()).hexdigest()
-        folder = tmp_path / "store" / "scores" / f"{task}-{digest[:12]}"
+        key = {"trial": hashlib.sha256(json.dumps([trial, episodes]).encode()).hexdigest()}
+        folder = tmp_path / "store" / "scores" / f"{task}-{digest_of('scores', key)[:SHORT]}"
         folder.mkdir(parents=True)
         (folder / "trial.json").write_text(json.dumps(trial))
         columns = {
@@ -71,7 +73,7 @@ def write_trial(tmp_path: Path) -> WriteTrial:
         pq.write_table(pa.table(columns), folder / "episodes.parquet")
         if finished:
             (folder / "run.json").write_text(json.dumps({"finished": finished, "seconds": 1.0}))
-        sign(folder, digest)
+        sign(folder, key)
         return folder
 
     return write
@@ -85,17 +87,18 @@ def write_thousand(write_trial: WriteTrial) -> None:
         write_trial("ailot", i % 5, curve, **settings)
 
 
-def sign(folder: Path, digest: str) -> None:
+def sign(folder: Path, key: Key) -> None:
     """Write the manifest of what lies in `folder`, which marks it as finished."""
     names = [path.name for path in folder.iterdir() if path.name not in ("manifest.json", "run.json")]
     files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-    (folder / "manifest.json").write_text(json.dumps({"kind": "scores", "digest": digest, "key": {}, "files": files}))
+    manifest = {"kind": "scores", "digest": digest_of("scores", key), "key": key, "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 @pytest.fixture
 def resign() -> Callable[[Path], None]:
-    """Rewrite an artefact's manifest after its files were changed, keeping its digest."""
-    return lambda folder: sign(folder, json.loads((folder / "manifest.json").read_text())["digest"])
+    """Rewrite an artefact's manifest after its files were changed, keeping its key."""
+    return lambda folder: sign(folder, json.loads((folder / "manifest.json").read_text())["key"])
 
 
 @pytest.fixture

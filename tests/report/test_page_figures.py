@@ -96,7 +96,7 @@ def test_score_against_a_setting_has_intervals_and_the_others_beside_it(page: Pa
     mine = [run for run in page.done if (run.task, run.method) == ("hopper-medium-v2", "ailot")]
     scores = {tau: [run.score for run in mine if run.config["reward.tau"] == tau] for tau in (0.1, 0.5)}
     assert points(line) == pytest.approx(np.array([[tau, np.mean(values)] for tau, values in scores.items()]))
-    low, high = statistics.bootstrap_interval([scores[0.1]], np.random.default_rng(0), resamples=2000)
+    low, high = statistics.mean_interval([scores[0.1]], np.random.default_rng(0), resamples=2000)
     assert f"95 % {low:.1f} to {high:.1f} (3 runs) at reward.tau=0.1" in told[0] and low < np.mean(scores[0.1]) < high
     beside, _ = told_of(hopper, "OTR:")
     otr = np.mean([run.score for run in page.done if run.method == "otr"])
@@ -175,7 +175,7 @@ def test_published_scores_stand_beside_own_files_only(page: Page) -> None:
     assert "hopper-medium.hdf5 (a1b2c3d4)" in hopper and "not D4RL's own" in hopper and "not D4RL's own" not in walker
     assert page.notes == [SUBSTITUTED_NOTE]
     scores = [run.score for run in page.done if run.method == "seabo"]
-    low, high = statistics.bootstrap_interval([scores], np.random.default_rng(0))
+    low, high = statistics.mean_interval([scores], np.random.default_rng(0))
     bars = figure.axes[0].collections[1]  # after the means
     at = [text.startswith("SEABO:") for text in tips(bars)].index(True)
     assert np.asarray(bars.get_paths()[at].vertices)[:, 0].tolist() == pytest.approx([low, high])

@@ -19,6 +19,7 @@ from ailot_ray.report.statistics import (
     interquartile_interval,
     interquartile_mean,
     mean,
+    mean_interval,
     performance_profile,
     probability_of_improvement,
     std,
@@ -204,3 +205,25 @@ def test_stratified_intervals_cover_as_promised() -> None:
         low, high = bootstrap_interval([rng.normal(level, 10, 8) for level in levels], rng, resamples=400)
         covered += low <= levels.mean() <= high
     assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_the_mean_of_few_runs_has_students_interval() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(50, 10, 5)
+    low, high = stats.t.interval(0.95, 4, loc=scores.mean(), scale=stats.sem(scores))
+    assert mean_interval([scores], rng) == pytest.approx((low, high))
+    assert all(math.isnan(end) for end in mean_interval([[1.0, 2.0], [7.5]], rng))
+    many = rng.normal(50, 10, 10)
+    expected = bootstrap_interval([many], np.random.default_rng(1))
+    assert mean_interval([many], np.random.default_rng(1)) == expected
+
+
+@pytest.mark.parametrize("runs", [3, 5, 9])
+def test_an_interval_of_few_runs_covers_the_mean_as_often_as_it_says(runs: int) -> None:
+    rng = np.random.default_rng(runs)
+    trials, levels = 2000, np.array([20.0, 60.0])
+    inside = 0
+    for _ in range(trials):
+        low, high = mean_interval([rng.normal(level, 10, runs) for level in levels], rng)
+        inside += low <= levels.mean() <= high
+    assert 0.93 <= inside / trials <= 0.98

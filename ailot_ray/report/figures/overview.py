@@ -59,7 +59,7 @@ def learning_curves(panels: Sequence[Panel]) -> Figure:
 def final_scores(panels: Sequence[Panel]) -> Figure:
     """Scores of the final policies, a panel for each task and dataset and a line for each configuration.
 
-    A dot is a seed, the upright bar their mean with its bootstrap 95 % interval, a diamond the published score (only where the
+    A dot is a seed, the upright bar their mean with its 95 % interval, a diamond the published score (only where the
     data are D4RL's own), the dashed line the dataset's mean.
     """
     looks = {series.label: series for panel in panels for series in panel.series}

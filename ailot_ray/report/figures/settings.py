@@ -22,7 +22,7 @@ _MANY_TICKS = 12
 
 
 def score_against(panels: Sequence[Panel], path: str) -> Figure:
-    """Mean score against the values of a configuration path; the band is the bootstrap 95 % interval, dots are runs.
+    """Mean score against the values of a configuration path; the band is the 95 % interval, dots are runs.
 
     A series with one value there, or none, was not asked: its mean is a dotted level line beside the others.
     """
@@ -126,10 +126,10 @@ def _cells(panel: Panel, across: str, up: str) -> dict[tuple[Any, Any], list[flo
 
 
 def _interval(scores: Sequence[float]) -> tuple[float, float]:
-    """Bootstrap 95 % interval of the mean; of a single run the run itself."""
+    """95 % interval of the mean; of a single run the run itself."""
     if len(scores) < 2:
         return scores[0], scores[0]
-    return statistics.bootstrap_interval([scores], np.random.default_rng(0), resamples=_RESAMPLES)
+    return statistics.mean_interval([scores], np.random.default_rng(0), resamples=_RESAMPLES)
 
 
 def _cell_text(scores: Sequence[float]) -> str:

@@ -26,7 +26,8 @@ VIEWS = {
 EXPLAIN = {
     "curves": "Mean normalised score of the policies on the way, by gradient steps. The band is one standard deviation over "
     "runs: seeds, and settings that a line takes together.",
-    "against": "Mean normalised score by one setting, with the bootstrap 95 % interval of the mean. Dots are single runs. "
+    "against": "Mean normalised score by one setting, with the 95 % interval of the mean (Student's t below ten runs, else a "
+    "bootstrap). Dots are single runs. "
     "Left out are runs in which another setting is not at its usual value.",
     "heat": "Mean normalised score by two settings: mean ± standard deviation, and the number of runs. Left out are runs in "
     "which another setting is not at its usual value.",
