@@ -108,6 +108,7 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
             largest_action=float(np.abs(actions).max()),
             vanished=pieces.vanished,
             horizons=int(horizons.sum()),
+            gaps=int((jumps & ~(terminals | timeouts)).sum()),
         ),
     )
 

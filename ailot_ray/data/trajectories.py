@@ -16,6 +16,9 @@ End = Literal["terminal", "timeout", "gap", "file"]
 CLIPPED_SHARE = 0.01
 """Share of clipped transitions from which it is said wherever the data are read: D4RL's own files stay far below."""
 
+GAP_SHARE = 0.02
+"""Share of rows with an unmarked end from which it is said: D4RL's joined files have one in many thousands."""
+
 
 @dataclass(frozen=True)
 class LoadReport:
@@ -31,12 +34,19 @@ class LoadReport:
     """Episodes of a single transition that went with it when it was dropped."""
     horizons: int = 0
     """Episodes cut at the task's horizon, in a file without timeouts."""
+    gaps: int = 0
+    """Rows with no flag whose stored successor is not the next row: hidden ends of episodes."""
 
     def warnings(self) -> list[str]:
         """What was mended that may not be what the file means: a sentence each."""
         told = []
         if self.horizons:
             told.append(f"the file has no `timeouts`: {self.horizons:,} episodes were cut at the task's horizon")
+        if self.gaps / max(self.transitions_in_file, 1) >= GAP_SHARE:
+            told.append(
+                f"after {self.gaps:,} of {self.transitions_in_file:,} rows the stored successor is not the next row, and "
+                "no flag says so: rows are shuffled or next_observations shifted, unless episodes are that short"
+            )
         share = self.clipped / max(self.transitions_in_file, 1)
         if share >= CLIPPED_SHARE:
             told.append(

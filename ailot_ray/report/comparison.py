@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ailot_ray.report.grouping import Group
 from ailot_ray.report.layout import NONE, Style, table
-from ailot_ray.report.look import label_of, rank_of
+from ailot_ray.report.look import DATASET, label_of, rank_of
 from ailot_ray.report.tables import NOTHING_YET, substituted_note
 from ailot_ray.tasks import PUBLISHED, TASKS, Task
 
@@ -15,9 +15,10 @@ Place = tuple[str, str]
 def comparison_table(rows: Sequence[Group], style: Style = "text", tasks: Sequence[str] = ()) -> str:
     """Lay the rows out with methods as columns: ours as mean ± standard deviation over seeds, then the published scores.
 
-    A configuration of a method is a column. Tasks without a row of their own, named by `tasks`, stand with their published
-    scores alone. A star marks data that are not D4RL's own, beside which a published score is no yardstick. The last line
-    sums columns of which every score is known.
+    A configuration of a method is a column, with its gradient steps where rows have one number of them; a score says how many
+    seeds it is of. Tasks without a row of their own, named by `tasks`, stand with their published scores alone. A star marks
+    data that are not D4RL's own: no published score stands beside them. The last line sums columns of which every score is
+    known.
     """
     if not rows and not tasks:
         return NOTHING_YET
@@ -32,12 +33,14 @@ def comparison_table(rows: Sequence[Group], style: Style = "text", tasks: Sequen
     lines += [(name, None, TASKS[name]) for name in tasks if name not in found]
     names = list(tasks)
     lines.sort(key=lambda line: names.index(line[2].name) if line[2] and line[2].name in names else len(names))
-    published = [m for m in PUBLISHED if any(task and m in task.published for _, _, task in lines)]
     means = [
         [ours[*place, c.name].mean if place and (*place, c.name) in ours else None for c in columns] for _, place, _ in lines
     ]
-    told = [[task.published.get(m) if task else None for m in published] for _, _, task in lines]
-    header = ["task", *(c.name for c in columns), *(f"{label_of(m)}, published" for m in published)]
+    stands_in = {place for place, row in places.items() if row.substituted}
+    compared = [task for _, place, task in lines if task and place not in stands_in]
+    published = [m for m in PUBLISHED if any(m in task.published for task in compared)]
+    told = [[task.published.get(m) if task and place not in stands_in else None for m in published] for _, place, task in lines]
+    header = ["task", *(_column(c, rows) for c in columns), *(f"{label_of(m)}, published" for m in published)]
     body = [
         [name, *(_ours(ours.get((*place, c.name)) if place else None) for c in columns), *map(_number, known)]
         for (name, place, _), known in zip(lines, told, strict=True)
@@ -52,7 +55,15 @@ def comparison_table(rows: Sequence[Group], style: Style = "text", tasks: Sequen
 def _ours(row: Group | None) -> str:
     if row is None or row.mean is None:
         return NONE
-    return _number(row.mean) if row.std is None else f"{row.mean:.1f} ± {row.std:.1f}"
+    if row.method == DATASET:
+        return _number(row.mean)
+    return f"{row.mean:.1f} (1 seed)" if row.std is None else f"{row.mean:.1f} ± {row.std:.1f} ({len(row.seeds)} seeds)"
+
+
+def _column(row: Group, rows: Sequence[Group]) -> str:
+    """Its name, with the gradient steps where all rows of the column have the same and the name does not tell them."""
+    steps = {other.steps for other in rows if other.name == row.name}
+    return row.name if row.names_steps or len(steps) > 1 or row.steps is None else f"{row.name} ({row.steps:,} steps)"
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

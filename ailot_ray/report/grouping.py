@@ -55,7 +55,7 @@ class Group:
     """Sample standard deviation over seeds; None for a single seed."""
     interquartile_mean: float | None = None
     interval: tuple[float, float] | None = None
-    """Bootstrap 95 % interval of the mean over seeds; None for a single seed."""
+    """95 % interval of the mean over seeds (:func:`ailot_ray.report.statistics.mean_interval`); None for a single seed."""
     published: float | None = None
     """Published score; None where there is none or the data stand in for D4RL's own."""
     trials: tuple[Trial, ...] = field(default=(), compare=False, repr=False)

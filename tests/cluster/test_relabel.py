@@ -84,6 +84,7 @@ def test_the_plain_stages_bytes(
     assert sorted(order) == list(range(PARTS)) != order
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.usefixtures("ray_session")
 def test_killed_actors(config: Config, tmp_path: Path) -> None:

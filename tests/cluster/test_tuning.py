@@ -162,6 +162,7 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ended:
     return Ended(status, printed.out, printed.err)
 
 
+@pytest.mark.slow
 def test_two_workers_end_in_the_results_of_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = []
     data = tiny(tmp_path).data

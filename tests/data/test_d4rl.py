@@ -114,6 +114,14 @@ def test_many_clipped_actions_are_told(tmp_path: Path, caplog: pytest.LogCapture
     assert "a.hdf5: 1% of the actions lie outside the environment's bounds (largest 3 times" in caplog.text
 
 
+def test_rows_out_of_order_are_told(tmp_path: Path) -> None:
+    arrays = episodes([60, 40], ["terminal", "timeout"])
+    assert not read_d4rl(write_hdf5(tmp_path / "a.hdf5", arrays), HOPPER, substituted=True).notes.warnings()
+    shifted = arrays | {"next_observations": np.roll(arrays["next_observations"], 1, axis=0)}
+    found = read_d4rl(write_hdf5(tmp_path / "b.hdf5", shifted), HOPPER, substituted=True).notes.warnings()
+    assert len(found) == 1 and "of 100 rows the stored successor is not the next row" in found[0]
+
+
 @pytest.mark.parametrize("way", ["link", "virtual", "raw"])
 def test_data_outside_of_the_file_are_refused(tmp_path: Path, way: str) -> None:
     arrays = episodes([4, 2], ["terminal", "timeout"])

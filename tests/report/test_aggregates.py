@@ -115,15 +115,16 @@ def test_comparison_puts_published_scores_beside_ours(rows: list[Group]) -> None
     assert lines[0] == {
         "task": "walker2d-medium-v2",
         "dataset mean": "62.0",
-        "BC": "–",
-        "OTR": "75.0 ± 7.1",
-        "AILOT": "61.0 ± 1.4",
+        "BC (1,000 steps)": "–",
+        "OTR (1,000 steps)": "75.0 ± 7.1 (2 seeds)",
+        "AILOT (1,000 steps)": "61.0 ± 1.4 (2 seeds)",
         "IQL (true rewards), published": "78.3",
         "OTR, published": "79.4",
         "SEABO, published": "81.3",
     }
-    assert (lines[1]["AILOT"], lines[1]["OTR, published"]) == ("–", "84.8")
-    assert (lines[3]["OTR"], lines[3]["OTR, published"]) == ("–", f"{79.4 + 84.8 + 78.7:.1f}")
+    assert (lines[1]["AILOT (1,000 steps)"], lines[1]["OTR, published"]) == ("–", "84.8")
+    assert lines[2]["OTR, published"] == "–", "beside a stand-in a published score says nothing"
+    assert (lines[3]["OTR (1,000 steps)"], lines[3]["OTR, published"]) == ("–", "–")
     assert comparison_table(rows, "text").endswith(SUBSTITUTED_NOTE)
     assert r"\midrule" in comparison_table(rows, "latex")
     assert comparison_table([]) == NOTHING_YET
@@ -133,4 +134,5 @@ def test_comparison_gives_each_configuration_its_column(tmp_path: Path, write_tr
     for k in (0, 2):
         write_trial("ailot", 0, {1000: [10.0 * k]}, transport__k=k)
     (line,) = csv.DictReader(io.StringIO(comparison_table(group(load_trials(tmp_path / "store")), "csv")))
-    assert (line["AILOT transport.k=0"], line["AILOT transport.k=2"]) == ("0.0", "20.0")
+    columns = ("AILOT transport.k=0 (1,000 steps)", "AILOT transport.k=2 (1,000 steps)")
+    assert [line[column] for column in columns] == ["0.0 (1 seed)", "20.0 (1 seed)"]
