@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ailot_ray.errors import StoreError
 from ailot_ray.files import replacing
+from ailot_ray.store import read_json, write_json
 
 
 def test_a_failure_halfway_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -25,3 +27,14 @@ def test_success_replaces_the_file(tmp_path: Path) -> None:
             temporary.write_text(text)
         assert path.read_text() == text
     assert len(list(path.parent.iterdir())) == 1
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "value.json"
+    write_json(path, {"b": 1, "a": [1, None]})
+    assert read_json(path) == {"b": 1, "a": [1, None]}
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert read_json(path) == {"b": 1, "a": [1, None]} and len(list(path.parent.iterdir())) == 1
+    with pytest.raises(StoreError, match=r"absent.json cannot be read .*: delete the folder"):
+        read_json(tmp_path / "absent.json")

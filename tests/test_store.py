@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from ailot_ray.errors import StoreError
-from ailot_ray.store import CHECKPOINTS, MANIFEST, RUN, Store, code_version, digest_of, read_json, write_json
+from ailot_ray.store import CHECKPOINTS, MANIFEST, RUN, Store, code_version, digest_of
 
 KEY = {"data": {"file": "ab12", "format": 1}, "seed": 3, "tau": 0.5}
 FILES = {"weights.bin": b"\x00\x01", "parts/0.txt": b"first", "curve.json": b"[]"}
@@ -211,6 +211,7 @@ def edit_manifest(folder: Path, **changes: Any) -> None:
         (lambda folder: (folder / MANIFEST).write_text("{ not json"), "manifest.json cannot be read"),
         (lambda folder: (folder / MANIFEST).write_text("[]"), "manifest.json cannot be read"),
         (lambda folder: edit_manifest(folder, digest="0" * 64), "manifest.json is not of the digest"),
+        (lambda folder: edit_manifest(folder, key=KEY | {"tau": 9.0}), "manifest.json is not of the digest"),
         (lambda folder: edit_manifest(folder, files=[]), r"manifest.json cannot be read .*files"),
     ],
 )
@@ -290,14 +291,3 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
     assert (tmp_path / "builds").read_text() == "x"
     found = Store(tmp_path / "store").find("intents", "hopper", KEY)
     assert found is not None and found.path("weights.bin").read_bytes() == b"\x00\x01"
-
-
-def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "value.json"
-    write_json(path, {"b": 1, "a": [1, None]})
-    assert read_json(path) == {"b": 1, "a": [1, None]}
-    with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
-    assert read_json(path) == {"b": 1, "a": [1, None]} and len(list(path.parent.iterdir())) == 1
-    with pytest.raises(StoreError, match=r"absent.json cannot be read .*: delete the folder"):
-        read_json(tmp_path / "absent.json")
