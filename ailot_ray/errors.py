@@ -22,5 +22,14 @@ class SimulatorError(AilotError):
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, on one line; its type where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an exception says, on one printable line; its type where it says nothing."""
+    return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """`text` with a sign in place of each control character: what a file holds must not steer the reader's terminal.
+
+    >>> printable("a\\x1b[2Jb")
+    'a�[2Jb'
+    """
+    return "".join(sign if sign.isprintable() else "�" for sign in text)

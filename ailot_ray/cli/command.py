@@ -65,12 +65,16 @@ def without_nan(value: Any) -> Any:
 def run_command(verbs: Any, program: str, about: str, arguments: Sequence[str], default: Any = None) -> int:
     """Parse `arguments`, execute what they name, and return the exit status; with `--json` print its result last."""
     logging.basicConfig(level=logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # one whose encoding lacks a sign gets a question mark, not an exception
+            stream.reconfigure(errors="replace")
     try:
         verb = parse(verbs, program, about, arguments, default)
         result = verb.execute()
         if verb.json:
             print(json.dumps(without_nan(result), sort_keys=True, allow_nan=False))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is after `>&-`
+            sys.stdout.flush()
     except AilotError as error:
         print(f"ailot_ray: {one_line(error)}", file=sys.stderr)
         return USAGE if isinstance(error, UsageError) else FAILURE

@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+from ailot_ray.errors import printable
+
 Style = Literal["text", "markdown", "csv", "latex"]
 NONE = "–"
 """What stands where a value is not known."""
@@ -23,11 +25,14 @@ _LATEX = {
     "†": r"$\dagger$",
 }
 
+_MARKDOWN = str.maketrans({"|": r"\|", "*": r"\*", "<": "&lt;", ">": "&gt;"})
+
 
 def aligned(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
     """A line of the terminal's table."""
     texts = [
-        cell.ljust(width) if to_left else cell.rjust(width) for cell, width, to_left in zip(cells, widths, left, strict=True)
+        printable(cell).ljust(width) if to_left else printable(cell).rjust(width)
+        for cell, width, to_left in zip(cells, widths, left, strict=True)
     ]
     return ("  " + "  ".join(texts)).rstrip()
 
@@ -39,10 +44,10 @@ def text_lines(header: Sequence[str], rows: Sequence[Sequence[str]], left: Seque
 
 
 def markdown_lines(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[bool]) -> list[str]:
-    """A Markdown table; stars and bars in cells are taken for what they are."""
+    """A Markdown table; stars, bars and tags in cells are taken for what they are."""
 
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", r"\|").replace("*", r"\*") for cell in cells) + " |"
+        return "| " + " | ".join(cell.translate(_MARKDOWN) for cell in cells) + " |"
 
     rules = "| " + " | ".join("---" if to_left else "---:" for to_left in left) + " |"
     return [line(header), rules, *(line(cells) for cells in rows)]
@@ -84,12 +89,22 @@ def note(text: str, style: Style) -> str:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Comma-separated values, unrounded; None is an empty cell."""
+    """Comma-separated values, unrounded; None is an empty cell. A text that a spreadsheet would calculate begins with '."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([_spreadsheet(cell) for cell in cells] for cells in rows)
     return text.getvalue()
+
+
+def _spreadsheet(cell: Any) -> Any:
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[bool], style: Style) -> str:
