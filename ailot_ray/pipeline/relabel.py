@@ -57,13 +57,12 @@ def relabel(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
 
 
 def true_rewards(experiment: Experiment) -> NDArray[np.float32]:
-    """The dataset's own rewards under the domain's rescaling. Raises ConfigError where the file has none."""
-    if experiment.dataset.rewards is None:
-        source = experiment.dataset.source
-        raise ConfigError(
-            f"--method {experiment.method.name} needs true rewards, and {source} has no `rewards`: choose another method"
-        )
-    return rescale(experiment.dataset.rewards, experiment.dataset.offsets, experiment.config.reward)
+    """The dataset's own rewards under the domain's rescaling. Raises ConfigError where the file has none, or but one value."""
+    rewards, source = experiment.dataset.rewards, experiment.dataset.source
+    if rewards is None or (rewards == rewards[0]).all():
+        found = "has no `rewards`" if rewards is None else f"has {rewards[0]:g} as every reward"
+        raise ConfigError(f"--method {experiment.method.name} needs true rewards, and {source} {found}: choose another method")
+    return rescale(rewards, experiment.dataset.offsets, experiment.config.reward)
 
 
 def _write_rewards(experiment: Experiment, folder: Path, final: NDArray[np.float32], rewards: Rewards | None) -> None:

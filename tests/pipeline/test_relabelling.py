@@ -1,3 +1,4 @@
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from ailot_ray.config import RewardConfig, TransportConfig
-from ailot_ray.errors import ConfigError, DataError
+from ailot_ray.errors import ConfigError, DataError, StoreError
 from ailot_ray.method.transport import align as align_pair
 from ailot_ray.pipeline import Experiment, align, load_report, load_rewards, pretrain, relabel
 from ailot_ray.pipeline.align import PartSolver, load_costs, part_path
@@ -211,6 +212,48 @@ def test_iql_needs_true_rewards(open_experiment: OpenExperiment, tmp_path: Path)
     without = write_hdf5(tmp_path / "none.hdf5", episodes(LENGTHS, ENDS), without=["rewards"])
     with pytest.raises(ConfigError, match=r"--method iql needs true rewards, and .*none.hdf5 has no `rewards`"):
         relabel(open_experiment("iql", data=without), [0])[0]
+    zeros = write_hdf5(tmp_path / "zeros.hdf5", episodes(LENGTHS, ENDS) | {"rewards": np.zeros(sum(LENGTHS))})
+    with pytest.raises(ConfigError, match=r"needs true rewards, and .*zeros.hdf5 has 0 as every reward: choose another"):
+        relabel(open_experiment("iql", data=zeros), [0])
+
+
+def test_a_cost_that_is_no_number_stops_and_names_its_trajectory(open_experiment: OpenExperiment, tmp_path: Path) -> None:
+    """It would reach the rewards of every trajectory through the scale of the costs."""
+    arrays, expert = episodes(LENGTHS, ENDS), write_hdf5(tmp_path / "e.hdf5", episodes([21], ["timeout"], seed=5))
+    row = sum(LENGTHS[:3]) + 1
+    arrays["observations"][row, 4] = 1e20
+    arrays["next_observations"][row - 1, 4] = 1e20
+    squared, data = TransportConfig(metric="sqeuclidean"), write_hdf5(tmp_path / "far.hdf5", arrays)
+    experiment = open_experiment("otr", data=data, expert=expert, transport=squared)
+    with pytest.raises(DataError, match=r"far\.hdf5: the cost of trajectory \d+ is not a finite number in .* 1e\+20"):
+        relabel(experiment, [0])
+    assert not list((tmp_path / "store" / "alignment").glob("*/manifest.json"))
+
+
+def test_a_trajectory_that_no_memory_holds_is_refused_beforehand(
+    open_experiment: OpenExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["ailot_ray.pipeline.align"], "MAX_PAIRS", 100)
+    with pytest.raises(DataError, match=r"trajectory \d+ has \d+ steps, .* at most 100 fit in memory: mark .* `timeouts`"):
+        relabel(open_experiment("otr"), [0])
+
+
+def test_a_damaged_part_of_a_killed_run_is_not_taken_up(open_experiment: OpenExperiment) -> None:
+    experiment = open_experiment("otr")
+    folder = experiment.store.work_folder("alignment", experiment.keys(0)["alignment"])
+    solver = PartSolver(experiment, None)
+    for number in range(len(solver.parts)):
+        solver.solve(number, folder)
+    path = part_path(folder, 0)
+    whole = path.read_bytes()
+    columns = pq.ParquetFile(path).metadata.row_group(0)
+    cost = columns.column(columns.num_columns - 1)
+    place = (cost.dictionary_page_offset or cost.data_page_offset) + cost.total_compressed_size - 5
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(StoreError, match=r"part-000000\.parquet cannot be read .*: delete it to solve that part again"):
+        align(experiment, [0])
+    path.write_bytes(whole)
+    assert np.isfinite(costs_of(experiment)).all()
 
 
 def _move(arrays: Arrays, rows: NDArray[np.bool_]) -> None:
