@@ -113,7 +113,7 @@ def _another_digest(manifest: dict[str, Any]) -> str:
 
 
 BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
-    "another digest": (_another_digest, "manifest.json does not carry the digest .*: delete the folder"),
+    "another digest": (_another_digest, "manifest.json is not of the digest .*: delete the folder"),
     "no files": (
         lambda manifest: json.dumps({"digest": manifest["digest"]}),
         "manifest.json cannot be read .*: delete the folder",
