@@ -13,7 +13,7 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +24,20 @@ _REQUIRED = ("environment", "observation_size", "action_size", "horizon", "refer
 _OPTIONAL = ("data", "action_low", "action_high", "options", "like", "settings")
 _PRESETS = ("locomotion", "antmaze", "adroit")
 Fields = dict[str, Any]
+
+
+_NARROWEST, _WIDEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127
+"""The smallest normal and the largest number of float32."""
+
+
+def unscalable(low: Sequence[float], high: Sequence[float]) -> int | None:
+    """The first component whose bounds cannot be scaled to ±1 in float32 and back: equal, reversed, or too far apart.
+
+    >>> unscalable((0.0, 3.0), (10.0, 3.0))
+    1
+    """
+    widths = (above - below for below, above in zip(low, high, strict=True))
+    return next((component for component, width in enumerate(widths) if not _NARROWEST <= width <= _WIDEST), None)
 
 
 def read_task(reference: str) -> Fields:
@@ -116,8 +130,9 @@ class _Table:
             if len(numbers) != size or not all(_is_number(number) for number in numbers):
                 self._refuse(key, f"must be a number, or a list of {size}, beside the other bound")
             bounds[key] = tuple(float(number) for number in numbers)
-        if not all(below < above for below, above in zip(*bounds.values(), strict=True)):
-            self._refuse("action_high", "must be above action_low")
+        held = unscalable(*bounds.values())
+        if held is not None:
+            self._refuse("action_high", f"must be above action_low in component {held}, by no more than float32 holds")
         return bounds
 
     def _settings(self) -> dict[str, Any]:
@@ -204,11 +219,12 @@ def _of_minari(reference: str) -> Fields:
     lowest, highest = (tuple(float(value) for value in actions[end]) for end in ("low", "high"))
     if not all(math.isfinite(value) for value in (*lowest, *highest)):
         raise ConfigError(f"{reference} has unbounded actions, but a policy needs bounds: choose another dataset")
-    for component, (below, above) in enumerate(zip(lowest, highest, strict=True)):
-        if not below < above:
-            raise ConfigError(
-                f"{reference} holds component {component} of its actions at {below:g}: record it again without that component"
-            )
+    held = unscalable(lowest, highest)
+    if held is not None:
+        raise ConfigError(
+            f"{reference}: component {held} of the actions lies between {lowest[held]:g} and {highest[held]:g}, which cannot "
+            "be scaled to ±1: record it again without that component"
+        )
     if "int" in str(actions.get("dtype", "")):
         raise ConfigError(f"{reference} has actions of type {actions['dtype']}, but a policy gives real numbers")
     normalised = low is not None and high is not None and low < high

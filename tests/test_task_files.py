@@ -10,7 +10,7 @@ import pytest
 from ailot_ray.config import Config, IQLConfig, RewardConfig
 from ailot_ray.errors import ConfigError
 from ailot_ray.resolve import resolve
-from ailot_ray.task_files import names_in
+from ailot_ray.task_files import names_in, unscalable
 from ailot_ray.tasks import get_task
 
 GOOD = """
@@ -169,3 +169,20 @@ def test_a_minari_dataset_that_is_not_here(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     with pytest.raises(ConfigError, match=r"minari:a/b-v0 is not on this machine .*: get it with `minari download a/b-v0`"):
         get_task("minari:a/b-v0")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "component"),
+    [
+        ((-1.0, -2.0), (1.0, 3.0), None),
+        ((0.0, 3.0), (1.0, 3.0), 1),
+        ((2.0, 0.0), (1.0, 1.0), 0),
+        ((-3e38,), (3e38,), 0),
+        ((0.0,), (1e-40,), 0),
+        ((float("nan"),), (1.0,), 0),
+    ],
+)
+def test_bounds_that_float32_cannot_scale_are_found(
+    low: tuple[float, ...], high: tuple[float, ...], component: int | None
+) -> None:
+    assert unscalable(low, high) == component

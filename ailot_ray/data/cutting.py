@@ -46,6 +46,36 @@ def position_jumps(observations: NDArray[np.float32], bound: float = ANT_STEP) -
     return jumps
 
 
+@dataclass(frozen=True)
+class Breaks:
+    """What observations and successors tell beside the flags, (N,) each."""
+
+    jumps: NDArray[np.bool_]
+    """Rows that the next row does not follow."""
+    stored: NDArray[np.bool_]
+    """Rows whose true successor the file stores."""
+    unexplained: NDArray[np.bool_]
+    """Rows from which an ant moves further than it can, and no flag says that it was reset."""
+
+
+def find_breaks(
+    observations: NDArray[np.float32], successors: NDArray[np.float32] | None, flagged: NDArray[np.bool_], *, ant: bool
+) -> Breaks:
+    """Compare each row with the next, and with its stored successor (N, o) where there are any.
+
+    A `flagged` (N,) row whose stored successor is the next row was followed by a reset, and that is the next episode's first
+    state; an `ant` may also have gone on, which how far it moved tells.
+    """
+    if successors is None:
+        jumps = position_jumps(observations) if ant else np.zeros(len(observations), np.bool_)
+        return Breaks(jumps, np.zeros(len(observations), np.bool_), jumps & ~flagged)
+    jumps = successor_jumps(observations, successors)
+    moved = np.linalg.norm(successors[:, :2] - observations[:, :2], axis=1) > ANT_STEP
+    reset = flagged & ~jumps & (moved | (not ant))
+    reset[-1] = False
+    return Breaks(jumps, ~reset, moved & ~reset)
+
+
 def horizon_ends(ended: NDArray[np.bool_], horizon: int) -> NDArray[np.bool_]:
     """Rows at which an episode has `horizon` steps without an end of its own, (N,): it was cut there, and goes on as another.
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ailot_ray.data.cutting import ANT_STEP, Cut, cut, horizon_ends, position_jumps, successor_jumps
+from ailot_ray.data.cutting import Cut, cut, find_breaks, horizon_ends
 from ailot_ray.data.maze_checks import check_maze
 from ailot_ray.data.scaling import to_unit
 from ailot_ray.data.trajectories import Dataset, LoadReport
@@ -63,30 +63,20 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
     successors = arrays.get("next_observations")
 
     ant = task.domain == "antmaze"
-    if successors is not None:
-        jumps = successor_jumps(observations, successors)
-        moved = np.linalg.norm(successors[:, :2] - observations[:, :2], axis=1) > ANT_STEP
-        reset = (terminals | timeouts) & ~jumps & (moved if ant else True)
-        reset[-1] = False
-        stored = ~reset
-        unexplained = moved & ~reset
-    else:
-        jumps = position_jumps(observations) if ant else np.zeros(len(terminals), np.bool_)
-        stored = np.zeros(len(terminals), np.bool_)
-        unexplained = jumps & ~(terminals | timeouts)
+    breaks = find_breaks(observations, successors, terminals | timeouts, ant=ant)
     if ant:
-        check_maze(path, observations, unexplained, task, flag)
+        check_maze(path, observations, breaks.unexplained, task, flag)
     horizons = np.zeros(len(terminals), np.bool_)
     if "timeouts" not in arrays and task.domain in ("locomotion", "antmaze"):
-        horizons = horizon_ends(terminals | jumps, task.horizon)
+        horizons = horizon_ends(terminals | breaks.jumps, task.horizon)
         horizons[-1] = False
-    pieces = cut(terminals, timeouts | horizons, jumps, stored)
+    pieces = cut(terminals, timeouts | horizons, breaks.jumps, breaks.stored)
     if len(pieces.rows) == 0:
         raise DataError(f"{path}: no episode has a transition with a known successor left; check that the file is whole")
 
     rows = pieces.rows
     actions = to_unit(actions, task)
-    next_observations, known = _successors(observations, successors, stored, pieces)
+    next_observations, known = _successors(observations, successors, breaks.stored, pieces)
     outside = (np.abs(actions) > 1.0).any(axis=1)
     return Dataset(
         task=task.name,
@@ -108,7 +98,7 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
             largest_action=float(np.abs(actions).max()),
             vanished=pieces.vanished,
             horizons=int(horizons.sum()),
-            gaps=int((jumps & ~(terminals | timeouts)).sum()),
+            gaps=int((breaks.jumps & ~(terminals | timeouts)).sum()),
         ),
     )
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ailot_ray.envs.guard import Guarded
 from ailot_ray.errors import SimulatorError
+from ailot_ray.task_files import unscalable
 from ailot_ray.tasks import Task
 
 Env = gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]
@@ -136,18 +137,13 @@ def action_bounds(where: str, env: Env) -> tuple[NDArray[np.float64], NDArray[np
             f"{where}: actions are a Box of {actions.dtype}, but a policy gives real numbers: wrap the environment so that it "
             "takes float32 and rounds them itself"
         )
-    check_widths(where, low, high)
+    held = unscalable(low.tolist(), high.tolist())
+    if held is not None:
+        raise SimulatorError(
+            f"{where}: component {held} of the actions lies between {low[held]:g} and {high[held]:g}, which cannot be scaled "
+            "to ±1: wrap the environment so that it leaves that component out, or gives it finite bounds"
+        )
     return low, high
-
-
-def check_widths(where: str, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
-    """Raise SimulatorError where actions between `low` and `high` (a,) cannot be scaled to ±1 in float32, and back."""
-    for component, (lowest, highest) in enumerate(zip(low, high, strict=True)):
-        if not np.finfo(np.float32).tiny <= highest - lowest <= np.finfo(np.float32).max:
-            raise SimulatorError(
-                f"{where}: component {component} of the actions lies between {lowest:g} and {highest:g}, which cannot be "
-                "scaled to ±1: wrap the environment so that it leaves that component out, or gives it finite bounds"
-            )
 
 
 def _require_fit(task: Task, env: Env, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:

@@ -53,7 +53,7 @@ def bootstrap_interval(
 
 
 FEW_RUNS = 10
-"""Below which a bootstrap of the mean is too narrow: its nominal 95 % cover about 74 % at 3 runs and 82 % at 5."""
+"""Below which a bootstrap of the mean is too narrow: its nominal 95 % cover 75 % at 3 normal scores, 86 % at 5, 91 % at 10."""
 
 
 def mean_interval(
