@@ -38,3 +38,11 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert read_json(path) == {"b": 1, "a": [1, None]} and len(list(path.parent.iterdir())) == 1
     with pytest.raises(StoreError, match=r"absent.json cannot be read .*: delete the folder"):
         read_json(tmp_path / "absent.json")
+
+
+def test_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, there = tmp_path / "table.csv", []
+    monkeypatch.setattr("os.fsync", lambda descriptor: there.append(path.exists()))
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+    assert there == [False]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ailot_ray.errors import StoreError
 from ailot_ray.files import sha256_of
-from ailot_ray.store import Store, code_version
+from ailot_ray.store import MANIFEST, Store, code_version, open_artefact, read_json, write_json
 
 FILES = {"weights.bin": b"\x00\x01", "parts/0.txt": b"first"}
 KEY = {"seed": 3}
@@ -55,3 +56,13 @@ def test_a_manifest_tells_which_code_made_it(tmp_path: Path) -> None:
     assert code.version == metadata.version("ailot-ray")
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     assert (code.commit or "") == head.stdout.strip()
+
+
+def test_a_copied_folder_opens_under_any_name_and_an_edited_key_never(store: Store, tmp_path: Path) -> None:
+    made = store.produce("intents", "hopper", KEY, Build())
+    copied = tmp_path / "copied"
+    shutil.copytree(made.folder, copied)
+    assert open_artefact("intents", copied).digest == made.digest
+    write_json(copied / MANIFEST, read_json(copied / MANIFEST) | {"key": {"seed": 4}})
+    with pytest.raises(StoreError, match=r"copied/manifest\.json was changed, its digest is not its key's: delete the folder"):
+        open_artefact("intents", copied)

@@ -56,6 +56,11 @@ def test_register_collect_run(command: Command, store: Path, tmp_path: Path, mon
     again = command("data", "collect", "--task", "mine.toml:swing", "--output", "2.hdf5", "--policy", folder, "--episodes", 2)
     assert again.status == 0 and "60 transitions, 2 whole episodes" in again.out
 
+    # a video runs the environment that the store's task names, which is code
+    digest = next((store / "scores").glob("mine.toml-swing-*")).name[-12:]
+    asked = ("diagnose", "--store", store, "--trials", digest, "--video")
+    require_one_line(command(*asked), "of task mine.toml:swing, a file that names an environment as Python code: add --trust")
+
     # another definition is another row, and trains nothing again
     Path("mine.toml").write_text(Path("mine.toml").read_text().replace("reference_max = -20", "reference_max = -10"))
     policies = set((store / "policies").iterdir())

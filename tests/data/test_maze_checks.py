@@ -90,3 +90,26 @@ def test_rows_that_do_not_follow_one_another_are_refused(tmp_path: Path) -> None
         DataError, match=r"shuffled.hdf5: the ant jumps in 9\d% of the steps, first from row 0 to the next; rows"
     ):
         load_dataset(config(path))
+
+
+def test_stored_successors_do_not_hide_a_teleport(tmp_path: Path) -> None:
+    """Each row's successor is stored, and is the next row: no gap shows, but no ant walks so."""
+    arrays = walks([40], ["timeout"])
+    arrays["observations"][1::2, 0] += CELL
+    arrays["next_observations"] = np.roll(arrays["observations"], -1, axis=0)
+    with pytest.raises(DataError, match=r"stored.hdf5: the ant jumps in \d+% of the steps, first from row 0"):
+        load_dataset(config(write_hdf5(tmp_path / "stored.hdf5", arrays)))
+
+
+def test_an_expert_whose_step_is_no_ants_is_refused(tmp_path: Path) -> None:
+    """One jump in forty is no reason to refuse a dataset; an expert is one path."""
+    arrays = walks([40], ["timeout"])
+    arrays["observations"][30:, 0] += CELL
+    arrays["next_observations"] = np.roll(arrays["observations"], -1, axis=0)
+    arrays["next_observations"][-1] = arrays["observations"][-1]
+    path = write_hdf5(tmp_path / "step.hdf5", arrays)
+    chosen = config(path, expert=path)
+    with pytest.raises(
+        DataError, match=r"step.hdf5: expert trajectory 0 moves by [34]\.\d m in its step 29, and an ant by 0.5 m"
+    ):
+        choose_experts(chosen, load_dataset(chosen))

@@ -13,6 +13,7 @@ from gymnasium.spaces import Box, Dict, Discrete, Space
 from ailot_ray.data.scaling import from_unit, to_unit
 from ailot_ray.envs import make_env, roll_out
 from ailot_ray.envs.custom import action_bounds, describe_environment
+from ailot_ray.envs.guard import Guarded
 from ailot_ray.errors import SimulatorError
 
 PENDULUM = describe_environment("Pendulum-v1")
@@ -41,6 +42,7 @@ def test_options_reach_the_environment() -> None:
     moon = replace(PENDULUM, options={"g": 1.6})
     env = make_env(moon)
     assert env.unwrapped.g == 1.6  # type: ignore[attr-defined]
+    assert isinstance(env.env, Guarded), "inside of the rescaling, so that recorded rows are guarded too"  # type: ignore[attr-defined]
 
 
 def test_scaling_is_undone_by_its_inverse() -> None:

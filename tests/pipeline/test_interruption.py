@@ -209,3 +209,16 @@ def test_seeds_that_were_ready_stay_ready(method: Any, open_experiment: OpenExpe
 def test_torch_stays_on_one_thread(open_experiment: OpenExperiment) -> None:
     open_experiment("bc")
     assert torch.get_num_threads() == 1  # more would make the bytes depend on the machine
+
+
+def test_a_snapshot_that_was_damaged_on_the_way_is_not_sealed(open_experiment: OpenExperiment) -> None:
+    def damage(seeds: Any, step: int, paths: Any) -> None:
+        if step == 4:
+            content = bytearray(paths[0].read_bytes())
+            content[-1] ^= 1
+            paths[0].write_bytes(content)
+
+    experiment = open_experiment("bc")
+    with pytest.raises(StoreError, match=r"actor-0*4\.safetensors is damaged"):
+        train(experiment, [0], on_snapshot=damage)
+    assert not list(experiment.store.root.glob("policies/*"))
