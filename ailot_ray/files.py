@@ -1,13 +1,18 @@
-"""Files written whole or not at all, and their checksums."""
+"""Files written whole or not at all, by one process at a time, and their checksums."""
 
 import contextlib
 import hashlib
+import logging
 import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ailot_ray.errors import StoreError
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def sha256_of(path: Path) -> str:
@@ -45,3 +50,27 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # its folder may be none
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock file `path` while `what` is made; who waits for longer than a second says for whom, as a warning.
+
+    Whoever dies lets the lock go.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(path), path.with_suffix(".holder")
+    try:
+        lock.acquire(timeout=1.0)
+    except Timeout:
+        who = holder.read_text(errors="replace") if holder.is_file() else "another process"
+        _LOGGER.warning("waiting for %s, which makes %s; it goes on here when that has ended", who, what)
+        lock.acquire()
+    try:
+        with contextlib.suppress(OSError):  # only the words of a warning
+            holder.write_text(f"process {os.getpid()} on {platform.node()}")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()

@@ -29,10 +29,9 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
 
 from ailot_ray.errors import StoreError
-from ailot_ray.files import replacing, sha256_of, synchronise
+from ailot_ray.files import locked, replacing, sha256_of, synchronise
 from ailot_ray.records import CodeVersion, Manifest, RunRecord, read_record
 
 MANIFEST, RUN = "manifest.json", "run.json"
@@ -164,7 +163,8 @@ class Store:
         """
         with contextlib.ExitStack() as stack:
             for digest in sorted({digest_of(kind, key) for key in keys}):  # one order for everybody: no deadlock
-                stack.enter_context(FileLock(self.root / ".locks" / f"{kind}-{digest[:SHORT]}.lock"))
+                name = f"{kind}-{digest[:SHORT]}"
+                stack.enter_context(locked(self.root / ".locks" / f"{name}.lock", f"{name} of {task}"))
             found = [self.find(kind, task, key) for key in keys]
             if all(found):  # another process made them while this one waited for the lock
                 return [artefact for artefact in found if artefact]

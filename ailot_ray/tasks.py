@@ -3,8 +3,9 @@
 Reference returns, addresses and horizons are D4RL's (`d4rl/infos.py`, `max_episode_steps` of its registrations); published
 scores are means over seeds with one expert demonstration, as read in SEABO's paper (IQL on true rewards, OTR, SEABO), and
 AILOT's own where it is known. Those of AntMaze and Adroit belong to the files of -v0; the later versions are other files
-and carry none. D4RL publishes no checksums: `data fetch --sha256` holds a file to one that you know. Tasks outside of the table
-are described by a file of the user's, or are Minari datasets (:mod:`ailot_ray.task_files`).
+and carry none. D4RL publishes no checksums; `d4rl_files.tsv` beside this file has size and SHA-256 of 32 of its 37 files, as
+TensorFlow Datasets pins them (`tensorflow_datasets/url_checksums/d4rl_*.txt`). Tasks outside of the table are described by a
+file of the user's, or are Minari datasets (:mod:`ailot_ray.task_files`).
 
 Where D4RL contradicts itself: a comment in `locomotion/ant.py` says AntMaze -v2 uses the datasets of -v0, but the addresses
 differ (-v2's files have their timeouts mended); Adroit's human demonstrations (door: up to 300 steps) outlast the horizon of
@@ -13,6 +14,7 @@ their task; and the reference returns of -v0 serve all later versions unmeasured
 
 import difflib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from ailot_ray.errors import ConfigError
@@ -69,6 +71,11 @@ class Task:
         return None if self.url is None else self.url.rsplit("/", 1)[-1]
 
     @property
+    def published_file(self) -> tuple[int, str] | None:
+        """Size in bytes and SHA-256 of the file that D4RL publishes, where they are known."""
+        return None if self.url is None else _FILES.get(self.url.removeprefix(f"{_D4RL_URL}/"))
+
+    @property
     def stand_in(self) -> str:
         """Name of a file that may stand in for the task's own: its name without the version."""
         return f"{self.name.rsplit('-v', 1)[0]}.hdf5"
@@ -79,6 +86,10 @@ class Task:
 
 
 _D4RL_URL = "http://rail.eecs.berkeley.edu/datasets/offline_rl"
+_FILES = {
+    name: (int(size), digest)
+    for name, size, digest in map(str.split, Path(__file__).with_name("d4rl_files.tsv").read_text().splitlines())
+}
 _BODIES = {  # environment, observation size, action size, reference min, reference max
     "halfcheetah": ("HalfCheetah-v4", 17, 6, -280.178953, 12135.0),
     "hopper": ("Hopper-v4", 11, 3, -20.272305, 3234.3),

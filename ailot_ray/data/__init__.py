@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from ailot_ray.config import MINARI, Config
@@ -58,12 +59,25 @@ def _read_once(path: Path, task: Task, substituted: bool, flag: str) -> Dataset:
     key = (str(path), status and (status.st_ino, status.st_size, status.st_mtime_ns), repr(task), substituted)
     if key not in _read:
         check_sidecar(path)
-        dataset = read_d4rl(path, task, substituted=substituted, flag=flag)
+        dataset = _recognise(read_d4rl(path, task, substituted=substituted, flag=flag), task)
         while len(_read) >= _KEPT:
             _read.pop(next(iter(_read)))
         _read[key] = dataset
         _warn(dataset)
     return _read[key]
+
+
+def _recognise(dataset: Dataset, task: Task) -> Dataset:
+    """Whether a file is the task's own is told by its digest, where that is known; by the place it lay in, where not."""
+    if task.published_file is None:
+        return dataset
+    genuine = dataset.digest == task.published_file[1]
+    if not genuine and not dataset.substituted:
+        _LOGGER.warning(
+            "%s has the name of the file that D4RL publishes for %s and is another (SHA-256 %s): it counts as a stand-in",
+            dataset.source, task.name, dataset.digest,
+        )  # fmt: skip
+    return replace(dataset, substituted=not genuine)
 
 
 def read_trajectories(source: str, task: Task, *, substituted: bool, flag: str = "--data") -> Dataset:

@@ -94,8 +94,22 @@ def test_fetch_from_a_host_that_does_not_answer(command: Command, tmp_path: Path
     monkeypatch.setitem(TASKS, task.name, task)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     ended = command("data", "fetch", "--task", task.name, "--data-dir", tmp_path / "data")
-    require_one_line(ended, f"{task.url} cannot be reached .*; download .* by other means .* --data-dir DIR .* or --data FILE")
-    assert not list((tmp_path / "data").iterdir())
+    require_one_line(ended, f"{task.url} cannot be reached .* --mirror .* by other means .* --data-dir DIR .* or --data FILE")
+    assert not list((tmp_path / "data").glob("[!.]*"))
+
+
+def test_fetch_of_several(command: Command, tmp_path: Path) -> None:
+    """One line each; one that fails does not stop the others."""
+    (tmp_path / "copies").mkdir()
+    for name in ("relocate-human-v1", "relocate-cloned-v1"):
+        (tmp_path / "copies" / f"{name}.hdf5").write_bytes(b"\x89HDF\r\n\x1a\n" + name.encode())
+    tasks = ("relocate-human-v1", "hopper-medium-v2", "relocate-cloned-v1")
+    ended = command("data", "fetch", "--task", *tasks, "--data-dir", tmp_path / "data", "--mirror", tmp_path / "copies")
+    require_one_line(replace(ended, out=""), "1 of 3 files could not be fetched")
+    assert len(ended.out.splitlines()) == 3 and ended.out.count("unverified, no digest of it is known") == 2
+    assert {file.name for file in (tmp_path / "data").glob("*.hdf5")} == {"relocate-human-v1.hdf5", "relocate-cloned-v1.hdf5"}
+    ended = command("data", "fetch", "--all", "--sha256", "00")
+    require_one_line(ended, "--sha256 is the checksum of one file")
 
 
 def test_fetch_of_what_is_built_in(command: Command, tmp_path: Path) -> None:

@@ -1,21 +1,40 @@
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ailot_ray import data as load
+from ailot_ray import tasks
 from ailot_ray.config import Config
 from ailot_ray.data import load_dataset
 from ailot_ray.data.digests import check_sidecar, sidecar_of, write_sidecar
 from ailot_ray.errors import ConfigError, DataError
+from ailot_ray.files import sha256_of
 
 from .synthetic import HOPPER, episodes, write_hdf5
 
 
-def test_own_file_and_substitute(tmp_path: Path) -> None:
-    assert HOPPER.file_name is not None
+def test_own_file_and_substitute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Told by the digest where D4RL's is known, and by the place where not."""
+    assert HOPPER.file_name is not None and HOPPER.url is not None
     own = write_hdf5(tmp_path / HOPPER.file_name, episodes([4, 3], ["terminal", "terminal"]))
     other = write_hdf5(tmp_path / "other.hdf5", episodes([6], ["terminal"]))
     data = load_dataset(Config(task=HOPPER.name, data_dir=tmp_path))
-    assert (data.source, data.substituted, len(data)) == (str(own), False, 7)
+    assert (data.source, data.substituted, len(data)) == (str(own), True, 7)
+    assert caplog.messages[-1].startswith(
+        f"{own} has the name of the file that D4RL publishes for {HOPPER.name} and is another"
+    )
+    known = HOPPER.url.split("/offline_rl/")[1]
+    monkeypatch.setitem(tasks._FILES, known, (own.stat().st_size, sha256_of(own)))
+    for place in (Config(data_dir=tmp_path), Config(data=own), Config(data_from=tmp_path / "from")):
+        (tmp_path / "from").mkdir(exist_ok=True)
+        shutil.copy(own, tmp_path / "from" / HOPPER.stand_in)
+        load._read.clear()
+        assert not load_dataset(replace(place, task=HOPPER.name)).substituted
+    monkeypatch.delitem(tasks._FILES, known)
+    load._read.clear()
+    assert not load_dataset(Config(task=HOPPER.name, data_dir=tmp_path)).substituted
     data = load_dataset(Config(task=HOPPER.name, data_dir=tmp_path, data=other))
     assert (data.source, data.substituted, len(data)) == (str(other), True, 6)
     data = load_dataset(Config(task="hopper-builtin", data=other))
