@@ -8,13 +8,16 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
 import ailot_ray
-from ailot_ray.errors import AilotError, StoreError
+from ailot_ray.config import Config
+from ailot_ray.errors import AilotError, DataError, StoreError
 from ailot_ray.memory import keep_freed_memory
+from ailot_ray.pipeline import Experiment
+from ailot_ray.store import Store
 
 PACKAGES = ("ray", "torch", "numpy", "pyarrow", "mujoco", "gymnasium")
 """Packages whose version can change a result or break the talk between nodes."""
@@ -75,9 +78,11 @@ class DriverContext:
     token: str
     """Name of a file below the store that the driver wrote: a node that cannot see it has another storage."""
     versions: Mapping[str, str]
+    data: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the datasets that the driver has read, by their sources."""
 
     @classmethod
-    def here(cls, store: Path) -> "DriverContext":
+    def here(cls, store: Path, data: Mapping[str, str] | None = None) -> "DriverContext":
         """Mark `store` (made absolute) as this driver's. Raises StoreError where it cannot be written."""
         token = uuid.uuid4().hex
         store = store.absolute()
@@ -90,7 +95,18 @@ class DriverContext:
             raise StoreError(
                 f"--store {store} cannot be written ({error.strerror}): choose another with --store DIR"
             ) from error
-        return cls(store, token, dict(versions()))
+        return cls(store, token, dict(versions()), dict(data or {}))
+
+    def open(self, config: Config) -> Experiment:
+        """The experiment of `config` in the driver's store. Raises DataError where its data are not what the driver read."""
+        experiment = Experiment.open(config, Store(self.store))
+        source, digest = experiment.dataset.source, experiment.dataset.digest
+        if (expected := self.data.get(source, digest)) != digest:
+            raise DataError(
+                f"{source} on node {platform.node()} has SHA-256 {digest}, but the driver read {expected}: copy the "
+                "same file to every node, leave it alone while it is in use, and run the same command again"
+            )
+        return experiment
 
     def forget(self) -> None:
         """Remove the mark, where it still can be removed."""

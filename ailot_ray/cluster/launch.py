@@ -30,7 +30,7 @@ def make_all(
             failed[str(failure.settings["method"])] = failure.reason
     else:
         missing = plan(sweep, store)
-        with connected(options, store) as origin:
+        with connected(options, store, missing.data) as origin:
             prepare(origin, missing, options, shared.append, alignments=stage != "pretrain")
             if shared and stage != "train":  # else the trainings that need them fail, each by its name
                 raise AilotError("; ".join(dict.fromkeys(shared)))

@@ -52,6 +52,11 @@ class Plan:
     measured: frozenset[str]
     """Kinds whose time was measured on this store."""
 
+    @property
+    def data(self) -> dict[str, str]:
+        """SHA-256 of each dataset, by its source."""
+        return {entry["source"]: entry["data_digest"] for entry in self.entries}
+
     def missing(self, kind: str) -> list[Step]:
         return [step for step in self.steps[kind] if not step.done]
 

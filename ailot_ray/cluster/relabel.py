@@ -16,7 +16,7 @@ from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.session import ClusterError, capacity, gpus_per_worker, limit_gpu_memory, raised, worker_resources
 from ailot_ray.config import Config
-from ailot_ray.pipeline import Experiment, pretrain, relabel
+from ailot_ray.pipeline import pretrain, relabel
 from ailot_ray.pipeline.align import SHARD, PartSolver, merge_parts, missing_parts, part_path, require_length
 from ailot_ray.progress import progress_bar, silence
 from ailot_ray.store import Artefact, Key, Store, digest_of
@@ -52,7 +52,7 @@ class PartWorker:
             self.origin.require_same_node()
             limit_gpu_memory(self.gpus)
             silence()
-            experiment = Experiment.open(self.config, Store(self.origin.store))
+            experiment = self.origin.open(self.config)
             intents = pretrain(experiment, [self.seed])[0] if experiment.uses_intents else None
             self.solver = PartSolver(experiment, intents)
         self.solver.experiment.store.note("part", "alignment", self.digest, part=number)
@@ -158,7 +158,7 @@ def _solve_all(
 @ray.remote(num_cpus=1)
 def _describe(origin: DriverContext, config: Config, seed: int) -> Alignment:
     origin.require_same_node()
-    experiment = Experiment.open(config, Store(origin.store))
+    experiment = origin.open(config)
     require_length(experiment)
     key = experiment.keys(seed)["alignment"]
     trajectories = experiment.dataset.trajectories
@@ -175,4 +175,4 @@ def _merge(folder: Path, parts: int) -> None:
 def _relabel(origin: DriverContext, config: Config, seed: int) -> Artefact:
     origin.require_same_node()
     silence()
-    return relabel(Experiment.open(config, Store(origin.store)), [seed])[0]
+    return relabel(origin.open(config), [seed])[0]

@@ -5,11 +5,13 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import ray
 import torch
+from filelock import FileLock, Timeout
 
 from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
@@ -29,20 +31,26 @@ SHORT_FOLDER = Path("/tmp")
 """The sockets of Ray lie below; their names may have 107 characters in all."""
 
 
+FOLDER_PREFIX, OWNER = "ailot-", "owner.lock"
+LOGS_SECONDS = 24 * 3600.0
+"""So long the logs of a command that was killed or failed are kept."""
+
+
 class ClusterError(AilotError):
     """Ray cannot be reached or started."""
 
 
 @contextlib.contextmanager
-def connected(options: ClusterOptions, store: Path) -> Iterator[DriverContext]:
+def connected(options: ClusterOptions, store: Path, data: Mapping[str, str] | None = None) -> Iterator[DriverContext]:
     """Join the cluster of `options`, or start Ray on this machine; yields what remote calls carry along.
 
-    A session that is already open is used and left open. Otherwise the connection is closed at the end, by whatever end: a
-    local Ray with all of its processes, or this driver's actors, tasks and placement groups on a cluster. Raises ClusterError
-    where Ray cannot be reached, StoreError where `store` cannot be written.
+    `data` is the SHA-256 of each dataset by its source, to which workers are held. A session that is already open is used and
+    left open. Otherwise the connection is closed at the end, by whatever end: a local Ray with all of its processes, or this
+    driver's actors, tasks and placement groups on a cluster. Raises ClusterError where Ray cannot be reached, StoreError where
+    `store` cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        origin = DriverContext.here(store)
+        origin = DriverContext.here(store, data)
         stack.callback(origin.forget)
         if not ray.is_initialized():
             address = options.address or os.environ.get("RAY_ADDRESS")
@@ -63,13 +71,25 @@ def _own_folder() -> Iterator[None]:
     if "RAY_TMPDIR" in os.environ:
         yield
         return
-    folder = tempfile.mkdtemp(prefix="ailot-", dir=SHORT_FOLDER if SHORT_FOLDER.is_dir() else None)
-    os.environ["RAY_TMPDIR"] = folder
+    home = SHORT_FOLDER if SHORT_FOLDER.is_dir() else Path(tempfile.gettempdir())
+    _remove_leftovers(home)
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=home))
+    os.environ["RAY_TMPDIR"] = str(folder)
     try:
-        yield
+        with FileLock(folder / OWNER):
+            yield
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         del os.environ["RAY_TMPDIR"]
+
+
+def _remove_leftovers(home: Path) -> None:
+    """Remove the folders of commands that were killed or failed, when their logs have stayed for :data:`LOGS_SECONDS`."""
+    for folder in home.glob(f"{FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError, Timeout):  # somebody else's, or of one that still runs
+            if (folder / OWNER).stat().st_mtime < time.time() - LOGS_SECONDS:
+                with FileLock(folder / OWNER, timeout=0):
+                    shutil.rmtree(folder)
 
 
 def _start(options: ClusterOptions, address: str | None) -> None:

@@ -25,8 +25,7 @@ from ailot_ray.cluster.session import capacity, gpus_per_worker, limit_gpu_memor
 from ailot_ray.cluster.work import Job, Point, copy_files, run_job
 from ailot_ray.errors import AilotError
 from ailot_ray.files import replacing
-from ailot_ray.pipeline import Experiment
-from ailot_ray.store import Store, digest_of
+from ailot_ray.store import digest_of
 
 RAY_FOLDER = "ray"
 """Below the store: what Ray Train and Ray Tune keep for themselves (metrics, logs, TensorBoard files)."""
@@ -123,7 +122,7 @@ def _work(settings: dict[str, Any]) -> None:
     try:
         assignment.origin.require_same_node()
         limit_gpu_memory(assignment.gpus)
-        run_job(Experiment.open(mine.config, Store(assignment.origin.store)), mine, tell)
+        run_job(assignment.origin.open(mine.config), mine, tell)
     except AilotError as error:
         with replacing(assignment.verdict) as temporary:
             temporary.write_text(json.dumps({"message": str(error)}))

@@ -31,7 +31,7 @@ from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
 from ailot_ray.pipeline import Experiment
 from ailot_ray.progress import silence
-from ailot_ray.store import Store, digest_of
+from ailot_ray.store import digest_of
 
 METRIC, STEP = "score", "step"
 WAITING_MEMORY = 512 * 2**20
@@ -74,7 +74,7 @@ def run_sweep(sweep: Sweep, store: Path, options: ClusterOptions, wandb: Wandb |
     waiting = [chosen for chosen, scores in ahead.trials if sweep.space or not scores <= done]
     if not waiting:
         return SweepResult(sweep, settings, frozenset(done))
-    with connected(options, store) as origin, publishing_status(ahead, origin.store) as announcer:
+    with connected(options, store, ahead.data) as origin, publishing_status(ahead, origin.store) as announcer:
         if not sweep.space:
             prepare(origin, ahead, options, lambda failure: sys.stderr.write(f"ailot_ray: {failure}\n"))
         return _tune(origin, sweep, settings, waiting, options, announcer, wandb)
@@ -137,7 +137,7 @@ def _prepare_job(origin: DriverContext, job: Job, options: ClusterOptions) -> No
 def _perform_job(origin: DriverContext, job: Job, gpus: float) -> None:
     origin.require_same_node()
     limit_gpu_memory(gpus)
-    run_job(Experiment.open(job.config, Store(origin.store)), job, lambda point: None)
+    run_job(origin.open(job.config), job, lambda point: None)
 
 
 def _tune(
@@ -218,7 +218,7 @@ def _scores(origin: DriverContext, sweep: Sweep, trials: Sequence[Mapping[str, A
     digests = set()
     for chosen in trials:
         config = sweep.config(chosen)
-        experiment = experiment.with_config(config) if experiment else Experiment.open(config, Store(origin.store))
+        experiment = experiment.with_config(config) if experiment else origin.open(config)
         digests |= {digest_of("scores", experiment.keys(seed)["scores"]) for seed in sweep.seeds}
     return frozenset(digests)
 
@@ -242,7 +242,7 @@ def _trial(params: dict[str, Any], origin: DriverContext, sweep: Sweep, options:
             origin.require_same_node()
             limit_gpu_memory(gpus_per_worker(options))
             silence()
-            run_job(Experiment.open(job.config, Store(origin.store)), job, tell)
+            run_job(origin.open(job.config), job, tell)
     except AilotError as error:  # the same again would fail the same: reported, not raised, so that Tune does not retry
         tune.report({STEP: 0, METRIC: math.nan, "spread": math.nan, "complete": False, "failure": str(error)})
 

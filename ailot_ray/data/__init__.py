@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ailot_ray.config import MINARI, Config
 from ailot_ray.data.builtin import read_builtin
-from ailot_ray.data.d4rl import read_d4rl
+from ailot_ray.data.d4rl import file_state, read_d4rl
 from ailot_ray.data.digests import check_sidecar
 from ailot_ray.data.trajectories import Dataset
 from ailot_ray.errors import DataError
@@ -55,8 +55,7 @@ _read: dict[tuple[object, ...], Dataset] = {}
 
 def _read_once(path: Path, task: Task, substituted: bool, flag: str) -> Dataset:
     """Read a file in D4RL's schema, or give back what was read of it, as long as neither it nor the task has changed."""
-    status = path.stat() if path.is_file() else None
-    key = (str(path), status and (status.st_ino, status.st_size, status.st_mtime_ns), repr(task), substituted)
+    key = (str(path), file_state(path), repr(task), substituted)
     if key not in _read:
         check_sidecar(path)
         dataset = _recognise(read_d4rl(path, task, substituted=substituted, flag=flag), task)

@@ -56,7 +56,11 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
     shapes that do not fit, NaN or infinite values, for a file that leaves no transition, and for actions outside ±1 of a custom
     task that states no bounds.
     """
+    before = file_state(path)
     arrays = _load(path, task, flag)
+    digest = sha256_of(path)
+    if file_state(path) != before:
+        raise DataError(f"{path} was changed while it was read: leave it alone, and run the same command again")
     _check_task(path, arrays, task, flag)
     observations, actions, terminals = (arrays[key] for key in _REQUIRED)
     timeouts = arrays.get("timeouts", np.zeros(len(terminals), np.bool_))
@@ -81,7 +85,7 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
     return Dataset(
         task=task.name,
         source=str(path),
-        digest=sha256_of(path),
+        digest=digest,
         substituted=substituted,
         observations=observations[rows],
         actions=np.clip(actions[rows], -1.0, 1.0),
@@ -101,6 +105,12 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
             gaps=int((breaks.jumps & ~(terminals | timeouts)).sum()),
         ),
     )
+
+
+def file_state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or replaced."""
+    status = path.stat() if path.is_file() else None
+    return status and (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _successors(

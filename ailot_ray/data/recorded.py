@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ailot_ray.data.cutting import position_jumps
+from ailot_ray.data.cutting import find_breaks
 from ailot_ray.data.d4rl import require_own_data
 from ailot_ray.errors import DataError
 from ailot_ray.tasks import Task
@@ -24,7 +24,7 @@ class Recording:
     actions: NDArray[np.float32]
     """Clipped to ±1, as every reader does."""
     successors: NDArray[np.float32]
-    """(N, o): the recorded next observations, else the next row; NaN where there is none."""
+    """(N, o): the recorded next observations, else the next row; NaN where neither is this row's (:class:`.cutting.Breaks`)."""
     starts: NDArray[np.bool_]
     """Whether a row begins an episode."""
     state: tuple[NDArray[np.float64], NDArray[np.float64]] | None
@@ -34,7 +34,8 @@ class Recording:
 def read_recording(path: Path, task: Task) -> Recording:
     """Read the steps of a file that :func:`ailot_ray.data.load_dataset` has accepted for `task`.
 
-    Without `next_observations`, a row that ends an episode (a terminal, a timeout, in AntMaze a jump) has no successor.
+    Without `next_observations`, a row that ends an episode (a terminal, a timeout, in AntMaze a jump) has no successor; with
+    them, a flagged row whose stored successor is the next episode's first state has none.
     Raises DataError where `infos/qpos` or `infos/qvel` does not fit the other keys.
     """
     with h5py.File(path, "r") as file:
@@ -52,12 +53,11 @@ def read_recording(path: Path, task: Task) -> Recording:
     for key, array in zip(_STATE, state, strict=False):
         if array.ndim != 2 or len(array) != length:
             raise DataError(f"{path}: {key} has shape {array.shape}, but observations has {length} rows; the file is damaged")
-    if task.domain == "antmaze":
-        ended |= position_jumps(observations)
-    successors = np.full_like(observations, np.nan)
-    if stored is not None:
-        successors = stored
-    else:
-        successors[:-1][~ended[:-1]] = observations[1:][~ended[:-1]]
+    breaks = find_breaks(observations, stored, ended, ant=task.domain == "antmaze")
+    ended |= breaks.jumps
+    known = ~ended if stored is None else breaks.stored
+    known[-1] &= stored is not None
+    following = np.roll(observations, -1, 0) if stored is None else stored
+    successors = np.where(known[:, None], following, np.float32(np.nan))
     starts = np.concatenate([[True], ended[:-1]])
     return Recording(str(path), observations, actions, successors, starts, (state[0], state[1]) if len(state) == 2 else None)

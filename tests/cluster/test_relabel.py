@@ -18,7 +18,7 @@ from ailot_ray.cluster.facts import TOKENS, DriverContext, NodeMismatchError
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.session import ClusterError, connected
 from ailot_ray.config import Config, ICVFConfig
-from ailot_ray.errors import AilotError, ConfigError, StoreError
+from ailot_ray.errors import AilotError, ConfigError, DataError, StoreError
 
 from .relabelling import Begun, Hunter, alive, begun, config_of, done, plain, require_nothing_done_twice, times_begun, wait_for
 from .tiny import require_nothing_half_written, sealed
@@ -179,6 +179,15 @@ def test_a_node_of_another_version(config: Config, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("ray_session")
 def test_a_setting_that_only_the_data_refuses(config: Config, tmp_path: Path) -> None:
     require_failed(ConfigError, "--transport.k 500", replace(config, transport=replace(config.transport, k=500)), tmp_path)
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("ray_session")
+def test_data_that_the_driver_did_not_read(config: Config, tmp_path: Path) -> None:
+    """Of another file on the worker's node, or changed since."""
+    text = rf"{config.data} on node .* has SHA-256 [0-9a-f]{{64}}, but the driver read 00: copy the same file to every node"
+    require_failed(DataError, text, config, tmp_path, data={str(config.data): "00"})
+    assert not begun(tmp_path) and not sealed(tmp_path)
 
 
 def test_a_store_that_is_not_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,12 @@ import h5py
 import numpy as np
 import pytest
 
-from ailot_ray.data import read_trajectories
+from ailot_ray.data import d4rl, read_trajectories
 from ailot_ray.data.cutting import ANT_STEP
 from ailot_ray.data.d4rl import read_d4rl
+from ailot_ray.data.recorded import read_recording
 from ailot_ray.errors import DataError
+from ailot_ray.files import sha256_of
 from ailot_ray.tasks import get_task
 
 from .synthetic import ANTMAZE, HOPPER, episodes, shared, write_hdf5
@@ -263,3 +265,29 @@ def test_antmaze_resets_are_found_where_all_timeouts_are_lost(tmp_path: Path) ->
     found = data.ends.count("gap") + data.notes.vanished
     assert 0.95 * len(true_ends) < found <= len(true_ends)  # no false alarm; resets nearer than the bound stay unseen
     assert data.ends.count("terminal") == 260
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its digest would be of other bytes than its numbers."""
+    path = write_hdf5(tmp_path / "hopper.hdf5", episodes([4, 3], ["terminal", "terminal"]))
+
+    def slow_digest(file: Path) -> str:
+        write_hdf5(file, episodes([5], ["terminal"]))
+        return sha256_of(file)
+
+    monkeypatch.setattr(d4rl, "sha256_of", slow_digest)
+    with pytest.raises(DataError, match=f"{path} was changed while it was read"):
+        read_d4rl(path, HOPPER, substituted=True)
+
+
+@pytest.mark.parametrize(("stored", "unknown"), [("none", [3, 6]), ("true", []), ("next episode's", [3])])
+def test_recorded_steps_stay_inside_of_episodes(tmp_path: Path, stored: str, unknown: list[int]) -> None:
+    arrays = episodes([4, 3], ["timeout", "terminal"])
+    true = arrays["next_observations"].copy()
+    if stored == "next episode's":
+        arrays["next_observations"][3] = arrays["observations"][4]
+    without = ["next_observations"] if stored == "none" else []
+    recording = read_recording(write_hdf5(tmp_path / "hopper.hdf5", arrays, without), HOPPER)
+    nowhere = np.isnan(recording.successors).all(1)
+    assert np.flatnonzero(nowhere).tolist() == unknown and np.flatnonzero(recording.starts).tolist() == [0, 4]
+    np.testing.assert_array_equal(recording.successors[~nowhere], true[~nowhere])
