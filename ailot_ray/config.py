@@ -81,7 +81,8 @@ class TransportConfig(Section, prefix="transport."):
     epsilon: Positive | None = None
     """Entropic regularisation ε."""
     epsilon_unit: Literal["relative", "absolute"] | None = None
-    """Unit of ε: relative is a multiple of each problem's mean cost, absolute is in the unit of the cost."""
+    """Unit of ε: relative is a multiple of each problem's mean cost, which one bad state cannot move; absolute is in
+    the unit of the cost."""
     tolerance: Positive = 1e-3
     """L1 error of the marginals at which a solve has converged."""
     max_iterations: Count = 5000

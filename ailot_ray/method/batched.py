@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ailot_ray.config import Metric, TransportConfig
 from ailot_ray.method.sinkhorn import Dense, sinkhorn
-from ailot_ray.method.transport import Alignment, squared_distances
+from ailot_ray.method.transport import Alignment, squared_distances, typical_cost
 
 MATRICES_PER_PROBLEM = 12
 """Matrices (n, m) of a problem that are held at once: costs, kernel, plan and what is made on the way to them."""
@@ -86,6 +86,6 @@ def _epsilon(cost: Tensor, rows: Tensor, columns: Tensor, config: TransportConfi
     given = torch.full_like(cost[:, 0, 0], config.epsilon or 0.0)
     if config.epsilon_unit == "absolute":
         return given
-    real = rows[:, :, None] & columns[:, None, :]
-    mean = cost.masked_fill(~real, 0.0).sum((1, 2), dtype=torch.float64) / real.sum((1, 2))
-    return torch.where(mean > 0, given * mean, given).to(cost)
+    paid = cost.masked_fill(~(rows[:, :, None] & columns[:, None, :]), 0.0)
+    scale = typical_cost(paid.sum(2).masked_fill(~rows, torch.nan), paid.sum(1).masked_fill(~columns, torch.nan))
+    return torch.where(scale > 0, given * scale, given).to(cost)

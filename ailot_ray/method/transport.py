@@ -21,6 +21,10 @@ from ailot_ray.method.acceleration import fast
 from ailot_ray.method.diagnostics import Coherence, temporal_coherence
 from ailot_ray.method.sinkhorn import SINGLE_PRECISION, Coupling, Couplings, sinkhorn
 
+OUTLYING = 10.0
+"""Times the median: a state of a larger mean cost counts as much in ε's scale, and no more. One bad state would else make ε so
+large that every other one is coupled with the whole expert."""
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -126,9 +130,23 @@ def _solution(cost: Tensor, config: TransportConfig) -> Coupling:
 
 
 def absolute_epsilon(cost: Tensor, config: TransportConfig) -> float:
-    """ε in the unit of the cost; relative ε is a multiple of the problem's mean cost."""
+    """ε in the unit of the cost C (Ta, Te); relative ε is a multiple of the problem's typical cost."""
     assert config.epsilon is not None
     if config.epsilon_unit == "absolute":
         return config.epsilon
-    mean = float(cost.sum(1).mean(dtype=torch.float64)) / cost.shape[1]
-    return config.epsilon * mean if mean > 0 else config.epsilon  # all costs zero: any ε gives the product coupling
+    scale = float(typical_cost(cost.sum(1), cost.sum(0)))
+    return config.epsilon * scale if scale > 0 else config.epsilon  # all costs zero: any ε gives the product coupling
+
+
+def typical_cost(row_sums: Tensor, column_sums: Tensor) -> Tensor:
+    """The mean cost of each problem, (...,), in which a state counts :data:`OUTLYING` times the median one at most.
+
+    Given are the sums of C's rows (..., n) and of its columns (..., m), NaN where they are padding. A far state of the expert
+    raises all rows alike: where there is one, the columns' mean holds if it is the smaller.
+    """
+    means, counts = [], [(~sums.isnan()).sum(-1) for sums in (row_sums, column_sums)]
+    for sums in (row_sums, column_sums):
+        most = OUTLYING * sums.nanmedian(-1, keepdim=True).values
+        means.append(sums.minimum(most).nansum(-1, dtype=torch.float64) / counts[0] / counts[1])
+    far = (column_sums > most).any(-1)
+    return torch.where(far, torch.minimum(*means), means[0])

@@ -68,6 +68,17 @@ def test_each_is_what_it_is_alone(device: str, start: Start, k: int, unit: Liter
         torch.testing.assert_close(one.plan.cpu(), alone.plan, rtol=1e-5, atol=1e-10)
 
 
+@pytest.mark.parametrize("far", ["agent", "expert"])
+def test_epsilon_is_what_it_is_alone_where_one_state_is_far(far: str) -> None:
+    agents, expert = [agent.clone() for agent in AGENTS], EXPERT.clone()
+    (agents[LENGTHS.index(max(LENGTHS))] if far == "agent" else expert)[7] += 30.0
+    config = replace(CONFIG, start="none", k=0, epsilon=0.02, epsilon_unit="relative")
+    for agent, one in zip(agents, align_batch(agents, expert, config), strict=True):
+        alone = align(agent, expert, config)
+        assert one.iterations == alone.iterations
+        np.testing.assert_allclose(one.cost, alone.cost, rtol=1e-5, atol=1e-8)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_company_changes_nothing(device: str) -> None:
     """Batches of one, of two and of all, and in the company of one that must be absorbed and one that does not converge."""

@@ -5,11 +5,23 @@ import numpy as np
 import ot
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from ailot_ray.config import Solver, Start, TransportConfig
 from ailot_ray.method.diagnostics import temporal_coherence
-from ailot_ray.method.transport import Alignment, absolute_epsilon, align, look_ahead_cost, prepare, solve, squared_distances
+from ailot_ray.method.transport import (
+    Alignment,
+    absolute_epsilon,
+    align,
+    look_ahead_cost,
+    prepare,
+    solve,
+    squared_distances,
+    typical_cost,
+)
 
 Matrix = NDArray[np.float64]
 CONFIG = TransportConfig(
@@ -192,6 +204,35 @@ def test_epsilon_units() -> None:
     ]
     np.testing.assert_allclose(scaled[0].cost, 25 * relative.cost, rtol=1e-5)
     assert not np.allclose(scaled[1].cost, 25 * absolute.cost, rtol=1e-2)
+
+
+@pytest.mark.parametrize("far", ["agent", "expert"])
+@pytest.mark.parametrize("distance", [1e2, 1e4])
+def test_one_far_state_does_not_flatten_the_coupling(far: str, distance: float) -> None:
+    """Alone, ε would grow with it by distance²/n, and every other state would be coupled with all of the expert."""
+    x, y = walk(60, 0).float(), walk(50, 1).float()
+    undisturbed = align(x, y, CONFIG)
+    (x if far == "agent" else y)[20] += distance
+    found = align(x, y, replace(CONFIG, tolerance=1e-3))
+    assert found.converged
+    others = np.delete(np.arange(60), 20) if far == "agent" else np.arange(60)
+    entropy = [-(plan * plan.log().clamp(min=-700)).sum(1) for plan in (undisturbed.plan.double(), found.plan.double())]
+    assert entropy[1][others].mean() < 1.3 * entropy[0][others].mean()
+    if far == "agent":
+        assert np.median(found.cost[others] / undisturbed.cost[others]) == pytest.approx(1.0, abs=0.1)
+
+
+@given(costs=arrays(np.float64, (7, 5), elements=st.floats(1.0, 2.0)), row=st.integers(0, 6), size=st.floats(0.0, 1e12))
+def test_typical_cost_is_the_mean_and_no_row_or_column_moves_it_far(costs: Matrix, row: int, size: float) -> None:
+    def typical(cost: Matrix) -> float:
+        return float(typical_cost(torch.from_numpy(cost.sum(1)), torch.from_numpy(cost.sum(0))))
+
+    assert typical(costs) == pytest.approx(costs.mean())
+    disturbed = costs.copy()
+    disturbed[row] = size
+    assert typical(disturbed) == pytest.approx(typical(disturbed.T)) and 0.5 < typical(disturbed) < (6 + 10) / 7 * 2.0
+    if size <= 2.0:
+        assert typical(disturbed) == pytest.approx(disturbed.mean())
 
 
 def test_relative_epsilon_is_of_the_costs_that_are_solved() -> None:
