@@ -5,6 +5,7 @@ Keys, all of N rows: `observations` (N, o), `actions` (N, a) and `terminals` (N,
 attribute `environment`, which must not name another body than the task's.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,8 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
     if len(pieces.rows) == 0:
         raise DataError(f"{path}: no episode has a transition with a known successor left; check that the file is whole")
 
+    if len(terminals) > 1 and (terminals | timeouts).all():
+        raise DataError(f"{path}: every row is flagged as the end of an episode; flag an episode's last row alone")
     rows = pieces.rows
     actions = to_unit(actions, task)
     next_observations, known = _successors(observations, successors, breaks.stored, pieces)
@@ -137,6 +140,8 @@ def _load(path: Path, task: Task, flag: str) -> dict[str, NDArray[Any]]:
             raw = {key: _read_key(path, file, key) for key in _KEYS if file.get(key, getlink=True) is not None}
     except BlockingIOError as error:
         raise DataError(f"{path} is locked by a program that writes it: wait until that has ended") from error
+    except MemoryError as error:
+        raise DataError(f"{path} does not fit into this machine's memory: use a larger machine, or a part of it") from error
     except (OSError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
@@ -188,6 +193,10 @@ def _read_key(path: Path, file: Any, key: str) -> NDArray[Any]:
     if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
         raise DataError(f"{path}: {key} is not an array of numbers; the file does not follow D4RL's HDF5 schema")
     shape = item.shape
+    if item.size and not item.id.get_storage_size():
+        raise DataError(f"{path}: {key} declares {shape[0]:,} rows and holds none of them; write the file again")
+    if item.nbytes > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):  # Linux would promise it, and kill the process
+        raise MemoryError
     if key in _VECTORS:
         if len(shape) != 2:
             raise DataError(f"{path}: {key} has shape {shape}, but it must be (rows, size)")

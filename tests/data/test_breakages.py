@@ -1,5 +1,6 @@
 """Valid files broken in one way: refused in one line, mended and said, or the same data. And the table of docs/data.md."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,13 @@ def truncate(path: Path, arrays: Arrays) -> None:
 
 def other_body(path: Path, arrays: Arrays) -> None:
     write_hdf5(path, arrays, environment="Walker2d-v2")
+
+
+def hollow(path: Path, arrays: Arrays) -> None:
+    """A few kilobytes that declare 44 GB; they would be read as zeros."""
+    write_hdf5(path, arrays, without=["observations"])
+    with h5py.File(path, "a") as file:
+        file.create_dataset("observations", (10**9, 11), np.float32, chunks=True)
 
 
 def put(key: str, value: Callable[[np.ndarray], Any]) -> Break:
@@ -97,6 +105,9 @@ BREAKS: dict[str, Break] = {
     "link rewards": link,
     "truncate file": truncate,
     "another body": other_body,
+    "terminal everywhere": put("terminals", np.ones_like),
+    "rows never written": hollow,
+    "more than the memory": changed(lambda arrays: None),
     "empty file": changed(lambda arrays: arrays.update({key: array[:0] for key, array in arrays.items()})),
 }
 
@@ -129,6 +140,8 @@ def test_a_row_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cas
     arrays = episodes(lengths, ENDS)
     whole, _ = read(write_hdf5(tmp_path / "whole.hdf5", arrays))
     BREAKS[case](tmp_path / "broken.hdf5", {key: array.copy() for key, array in arrays.items()})
+    if case == "more than the memory":
+        monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": 1000}[name])
     if outcome == "refused":
         with pytest.raises(DataError, match=re.escape(words)) as caught:
             read(tmp_path / "broken.hdf5")

@@ -94,8 +94,8 @@ def test_unusable_experts(tmp_path: Path) -> None:
     other = write_hdf5(tmp_path / "o.hdf5", episodes([4], ["terminal"], get_task("walker2d-medium-v2")))
     with pytest.raises(DataError, match=r"o\.hdf5: observations have size 17.*--expert"):
         choose_experts(config(expert=other), data)
-    short = write_hdf5(tmp_path / "s.hdf5", with_returns([1, 2], length=1))
-    with pytest.raises(DataError, match=r"s\.hdf5, trajectory 1: the expert trajectory has 1 step"):
+    short = write_hdf5(tmp_path / "s.hdf5", with_returns([1], length=1))
+    with pytest.raises(DataError, match=r"s\.hdf5, trajectory 0: the expert trajectory has 1 step"):
         choose_experts(config(expert=short), data)
     with pytest.raises(DataError, match="no such file; check --expert"):
         choose_experts(config(expert=tmp_path / "absent.hdf5"), data)
