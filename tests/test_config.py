@@ -1,4 +1,3 @@
-from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
@@ -66,53 +65,27 @@ def test_ranges(section: type[Any], field: str, flag: str, bad: tuple[Any, ...],
         assert isinstance(error.value, AilotError)
 
 
-def test_shares_of_goals_may_fill_the_whole() -> None:
+def test_settings_of_a_section_are_judged_together() -> None:
     ICVFConfig(goal_current=0.3, goal_trajectory=0.7)
     with pytest.raises(ConfigError, match=r"--icvf.goal-trajectory is 0.5, .*--icvf.goal-current"):
         ICVFConfig(goal_current=0.6)
-
-
-def test_snapshots_are_bounded_by_the_steps() -> None:
     IQLConfig(steps=10, snapshots=10)
     with pytest.raises(ConfigError, match=r"--iql.snapshots is 10, .*--iql.steps"):
         IQLConfig(steps=9)
-
-
-def test_settings_are_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
-        Config().icvf.steps = 3  # type: ignore[misc]
+    with_settings(Config(), {"iql.snapshots": 4, "iql.steps": 4})  # each alone would be refused, or was not meant
+    with pytest.raises(ConfigError, match=r"--iql.snapshots is 10, .*--iql.steps"):
+        with_settings(Config(), {"iql.steps": 4})
 
 
 def test_flat_paths_are_those_of_flags_and_grids() -> None:
     flat = flatten(Config(data=Path("some/file.hdf5"), reward=RewardConfig(tau=0.25)))
-    assert flat["reward.tau"] == 0.25
-    assert flat["reward.alpha"] is None
-    assert flat["icvf.batch_size"] == 256
-    assert flat["transport.max_iterations"] == 5000
-    assert flat["data"] == "some/file.hdf5" and flat["data_dir"] == "data" and flat["expert"] is None
-    assert flat["task"] == "hopper-builtin" and flat["experts"] == 1
-    sections = {path.split(".")[0] for path in flat if "." in path}
-    assert sections == {"icvf", "transport", "reward", "iql", "evaluation"}
+    expected = {"reward.tau": 0.25, "reward.alpha": None, "icvf.batch_size": 256, "data": "some/file.hdf5", "data_dir": "data"}
+    assert expected.items() <= flat.items()
+    assert {path.split(".")[0] for path in flat if "." in path} == {"icvf", "transport", "reward", "iql", "evaluation"}
     assert not any(hasattr(value, "__dataclass_fields__") for value in flat.values())
     assert sum(path.startswith("icvf.") for path in flat) == len(ICVFConfig.__dataclass_fields__)
-
-
-def test_a_section_flattens_alone() -> None:
-    assert flatten(EvaluationConfig(episodes=3)) == {
-        **{"episodes": 3, "curve_episodes": 5},
-        **{"simulator": "gymnasium", "target": None, "actions": "mean"},
-    }
-    assert flatten(EvaluationConfig(episodes=3), "evaluation.")["evaluation.episodes"] == 3
-
-
-def test_papers_values_are_the_defaults() -> None:
-    icvf, iql, transport = ICVFConfig(), IQLConfig(), TransportConfig()
-    assert (icvf.learning_rate, icvf.batch_size, icvf.discount, icvf.polyak, icvf.width) == (3e-4, 256, 0.99, 0.005, 256)
-    assert (icvf.expectile, icvf.goal_current, icvf.goal_trajectory, icvf.goal_same) == (0.9, 0.2, 0.5, 0.5)
-    assert icvf.steps == 250_000
-    assert (iql.learning_rate, iql.batch_size, iql.discount, iql.polyak, iql.width) == (3e-4, 256, 0.99, 0.005, 256)
-    assert (iql.steps, iql.max_weight) == (1_000_000, 100.0)
-    assert transport.tolerance == 1e-3
+    own = EvaluationConfig(episodes=3)
+    assert flatten(own) == vars(own) and flatten(own, "evaluation.")["evaluation.episodes"] == 3
 
 
 def test_settings_at_their_paths() -> None:
@@ -122,12 +95,6 @@ def test_settings_at_their_paths() -> None:
     assert flatten(changed) == flatten(base) | expected
     assert with_settings(base, {}) == base and base.reward.tau is None
     assert with_settings(changed, {"reward.tau": None, "transport.space": None}).reward.tau is None
-
-
-def test_settings_of_a_section_are_judged_together() -> None:
-    with_settings(Config(), {"iql.snapshots": 4, "iql.steps": 4})  # each alone would be refused, or was not meant
-    with pytest.raises(ConfigError, match=r"--iql.snapshots is 10, but it must be between 1 and --iql.steps"):
-        with_settings(Config(), {"iql.steps": 4})
 
 
 def test_a_setting_is_the_same_however_it_is_written() -> None:
@@ -151,11 +118,7 @@ def test_a_setting_is_the_same_however_it_is_written() -> None:
         ("iql.steps", True, "iql.steps cannot be True: it must be int"),
         ("icvf.steps", None, "icvf.steps cannot be None: it must be int"),
         ("icvf.layer_norm", 1, "icvf.layer_norm cannot be 1: it must be bool"),
-        (
-            "transport.solver",
-            "pott",
-            "transport.solver cannot be 'pott': it must be sinkhorn or pot or exact or nearest or None",
-        ),
+        ("transport.solver", "pott", "cannot be 'pott': it must be sinkhorn or pot or exact or nearest or None"),
         ("method", "gail", "--method is gail, but it must be one of .*ailot"),
         ("reward.scale", "mean", "reward.scale cannot be 'mean': it must be median or none or None"),
         ("transport.k", -1, "--transport.k is -1, but it must be 0 or more"),

@@ -66,11 +66,7 @@ def test_it_learns_from_them(algorithm: str, d3rlpy: Any, exported: Path) -> Non
     learner.build_with_dataset(dataset)
     before = {name: value.clone() for name, value in _parameters(learner).items()}
     steps = learner.fit(
-        dataset,
-        n_steps=20,
-        n_steps_per_epoch=20,
-        show_progress=False,
-        logger_adapter=d3rlpy.logging.NoopAdapterFactory(),
+        dataset, n_steps=20, n_steps_per_epoch=20, show_progress=False, logger_adapter=d3rlpy.logging.NoopAdapterFactory()
     )
     _, metrics = steps[-1]
     assert all(np.isfinite(value) for name, value in metrics.items() if "loss" in name)

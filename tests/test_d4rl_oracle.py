@@ -87,8 +87,13 @@ def d4rl_reads(d4rl: Any, path: Path, task: Task) -> tuple[Arrays, Transitions]:
     return arrays, d4rl.qlearning_dataset(env, dataset=arrays)
 
 
-def ours(path: Path, task: Task) -> Dataset:
-    return read_d4rl(path, task, substituted=True)
+def both(d4rl: Any, folder: Path, arrays: Arrays, task: Task = HOPPER, successors: bool = False) -> tuple[Dataset, Transitions]:
+    """A file of `arrays` as we read it and as D4RL does."""
+    path = write_hdf5(folder / "file.hdf5", arrays, without=[] if successors else ["next_observations"])
+    raw, theirs = d4rl_reads(d4rl, path, task)
+    for key in ("observations", "actions", "rewards", "terminals", "timeouts"):
+        np.testing.assert_array_equal(raw[key], arrays[key])
+    return read_d4rl(path, task, substituted=True), theirs
 
 
 def assert_same_transitions(mine: Dataset, theirs: Transitions, rows: Any = slice(None)) -> None:
@@ -101,25 +106,19 @@ def assert_same_transitions(mine: Dataset, theirs: Transitions, rows: Any = slic
 
 def test_a_file_without_successors_is_read_as_d4rl_reads_it(d4rl: Any, tmp_path: Path) -> None:
     arrays = episodes((8, 30, 12, 25, 9), ("terminal", "timeout", "terminal", "timeout", "none"))
-    path = write_hdf5(tmp_path / "hopper.hdf5", arrays, without=["next_observations"])
-    raw, theirs = d4rl_reads(d4rl, path, HOPPER)
-    for key in ("observations", "actions", "rewards", "terminals", "timeouts"):
-        np.testing.assert_array_equal(raw[key], arrays[key])
-    assert_same_transitions(ours(path, HOPPER), theirs)
+    assert_same_transitions(*both(d4rl, tmp_path, arrays))
 
 
 def test_d4rl_leaves_out_a_file_s_last_terminal(d4rl: Any, tmp_path: Path) -> None:
     # It needs the next row as a successor. We keep the transition: that it ends is what it teaches.
-    path = write_hdf5(tmp_path / "hopper.hdf5", episodes((8, 9), ("timeout", "terminal")), without=["next_observations"])
-    theirs, mine = d4rl_reads(d4rl, path, HOPPER)[1], ours(path, HOPPER)
+    mine, theirs = both(d4rl, tmp_path, episodes((8, 9), ("timeout", "terminal")))
     assert_same_transitions(mine, theirs, slice(None, -1))
     assert mine.terminals[-1] and not theirs["terminals"].any()
 
 
 def test_d4rl_gives_a_terminal_the_next_episode_s_start_for_successor(d4rl: Any, tmp_path: Path) -> None:
     arrays = episodes((8, 9), ("terminal", "timeout"))
-    path = write_hdf5(tmp_path / "hopper.hdf5", arrays, without=["next_observations"])
-    theirs, mine = d4rl_reads(d4rl, path, HOPPER)[1], ours(path, HOPPER)
+    mine, theirs = both(d4rl, tmp_path, arrays)
     np.testing.assert_array_equal(theirs["next_observations"][7], arrays["observations"][8])
     # Ours is the state itself, marked as unknown, so that nothing that looks at successors is led across episodes.
     np.testing.assert_array_equal(mine.next_observations[7], arrays["observations"][7])
@@ -129,8 +128,7 @@ def test_d4rl_gives_a_terminal_the_next_episode_s_start_for_successor(d4rl: Any,
 def test_stored_successors_are_kept_where_d4rl_drops_the_row(d4rl: Any, tmp_path: Path) -> None:
     # -v2's locomotion files store successors. qlearning_dataset does not read them, and drops the last row before a timeout.
     arrays = episodes((8, 30, 12, 9), ("terminal", "timeout", "timeout", "none"))
-    path = write_hdf5(tmp_path / "hopper.hdf5", arrays)
-    theirs, mine = d4rl_reads(d4rl, path, HOPPER)[1], ours(path, HOPPER)
+    mine, theirs = both(d4rl, tmp_path, arrays, successors=True)
     assert len(mine) == len(theirs["rewards"]) + 3  # two timeouts and the end of the file
     assert_same_transitions(mine, theirs, ~arrays["timeouts"] & (np.arange(59) < 58))
 
@@ -138,8 +136,7 @@ def test_stored_successors_are_kept_where_d4rl_drops_the_row(d4rl: Any, tmp_path
 def test_d4rl_joins_episodes_where_a_file_was_joined(d4rl: Any, tmp_path: Path) -> None:
     # -medium-expert is two files, the first of which ends in the middle of an episode without a flag.
     arrays = episodes((8, 9, 10), ("none", "terminal", "timeout"))
-    path = write_hdf5(tmp_path / "hopper.hdf5", arrays)
-    theirs, mine = d4rl_reads(d4rl, path, HOPPER)[1], ours(path, HOPPER)
+    mine, theirs = both(d4rl, tmp_path, arrays, successors=True)
     np.testing.assert_array_equal(theirs["next_observations"][7], arrays["observations"][8])
     np.testing.assert_array_equal(mine.next_observations[7], arrays["next_observations"][7])
     assert mine.ends[0] == "gap" and mine.offsets[1] == 8
@@ -154,8 +151,7 @@ def test_d4rl_crosses_resets_where_antmaze_s_timeouts_are_late(d4rl: Any, tmp_pa
         arrays["observations"][start : start + length, :2] += place
     late = 3
     arrays["timeouts"] = np.roll(arrays["timeouts"], late)
-    path = write_hdf5(tmp_path / "antmaze.hdf5", arrays, without=["next_observations"])
-    theirs, mine = d4rl_reads(d4rl, path, ANTMAZE)[1], ours(path, ANTMAZE)
+    mine, theirs = both(d4rl, tmp_path, arrays, ANTMAZE)
 
     def longest(before: Any, after: Any) -> float:
         return float(np.linalg.norm(after[:, :2] - before[:, :2], axis=1).max())
@@ -165,17 +161,9 @@ def test_d4rl_crosses_resets_where_antmaze_s_timeouts_are_late(d4rl: Any, tmp_pa
     assert mine.ends.count("gap") == 2
 
 
-@pytest.mark.parametrize(
-    ("name", "task"),
-    [
-        ("antmaze-umaze", "antmaze-umaze-v0"),
-        ("antmaze-medium-diverse", "antmaze-medium-diverse-v2"),
-        ("door-human", "door-human-v0"),
-    ],
-)
-def test_recorded_files_are_read_as_d4rl_reads_them(d4rl: Any, tmp_path: Path, name: str, task: str) -> None:
+@pytest.mark.parametrize("task", ["antmaze-umaze-v0", "antmaze-medium-diverse-v2", "door-human-v0"])
+def test_recorded_files_are_read_as_d4rl_reads_them(d4rl: Any, tmp_path: Path, task: str) -> None:
     keys = ("observations", "actions", "rewards", "terminals", "timeouts")
-    with h5py.File(shared(name)) as file:
+    with h5py.File(shared(task.rpartition("-")[0])) as file:
         arrays = {key: file[key][:6000] for key in keys}  # qlearning_dataset takes its time over each row
-    path = write_hdf5(tmp_path / f"{name}.hdf5", arrays)
-    assert_same_transitions(ours(path, get_task(task)), d4rl_reads(d4rl, path, get_task(task))[1])
+    assert_same_transitions(*both(d4rl, tmp_path, arrays, get_task(task)))

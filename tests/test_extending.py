@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,23 +69,10 @@ def test_a_method_of_ones_own_has_its_alignment_rewards_policy_row_and_line(tmp_
     assert "<title>Mine: " in page.read_text() and "#332288" in page.read_text()
 
 
-def test_a_method_needs_a_learner_and_domains_that_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"learner.*nobody"):
-        register_method(Method("x", "X", "#000000", "none", learner="nobody"))
-    with pytest.raises(ConfigError, match=r"presets of chess.*antmaze"):
-        register_method(Method("x", "X", "#000000", "none", presets={"chess": {}}))
-    assert "x" not in METHODS
-
-
 def test_a_preset_that_is_no_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "odd", Method("odd", "Odd", "#000000", "alignment", presets={"*": {"reward.tua": 1.0}}))
     with pytest.raises(ConfigError, match=r"reward\.tua.*reward\.tau"):
         resolve(Config(method="odd"))
-
-
-def test_an_unknown_method_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"--method is sebao.*seabo"):
-        get_method("sebao")
 
 
 def test_a_plugin_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
@@ -93,11 +81,6 @@ def test_a_plugin_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     done = run(plugin, "run", "--methods", "mine")
     assert done.returncode != 0 and "broken.py" in done.stderr and "no_such_module_at_all" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_learner_is_named_as_module_and_class() -> None:
-    with pytest.raises(ConfigError, match="module:Class"):
-        register_learner("mine", "somewhere")
 
 
 def test_a_task_of_ones_own_runs(tmp_path: Path) -> None:
@@ -130,11 +113,27 @@ def test_a_learner_of_ones_own_trains_by_its_loss(tmp_path: Path) -> None:
     assert policies.keys() == {"cautious", "iql"} and policies["cautious"] != policies["iql"]
 
 
+def method(**changes: Any) -> None:
+    register_method(replace(Method("mine", "X", "#000000", "none"), **changes))
+
+
+def task(**changes: Any) -> None:
+    register_task(replace(TASKS["hopper-builtin"], **({"name": "mine"} | changes)))
+
+
 @pytest.mark.parametrize(
-    ("change", "says"),
-    [({"name": "a:b"}, "colon"), ({"horizon": 0}, "horizon"), ({"reference_max": -100.0}, "reference_max")],
+    ("register", "says"),
+    [
+        (lambda: method(learner="nobody"), r"learner.*nobody"),
+        (lambda: method(presets={"chess": {}}), r"presets of chess.*antmaze"),
+        (lambda: get_method("sebao"), r"--method is sebao.*seabo"),
+        (lambda: register_learner("mine", "somewhere"), "module:Class"),
+        (lambda: task(name="a:b"), "colon"),
+        (lambda: task(horizon=0), "horizon"),
+        (lambda: task(reference_max=-100.0), "reference_max"),
+    ],
 )
-def test_a_task_that_cannot_be_is_refused(change: dict[str, Any], says: str) -> None:
+def test_what_cannot_be_registered_is_named(register: Callable[[], object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        register_task(replace(TASKS["hopper-builtin"], **({"name": "mine"} | change)))
-    assert "mine" not in TASKS
+        register()
+    assert "mine" not in {*METHODS, *TASKS}

@@ -20,15 +20,6 @@ def test_a_failure_halfway_leaves_the_old_file_and_nothing_else(tmp_path: Path) 
     assert path.read_text() == "old"
 
 
-def test_success_replaces_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "table.csv"
-    for text in ("one", "two"):
-        with replacing(path) as temporary:
-            temporary.write_text(text)
-        assert path.read_text() == text
-    assert len(list(path.parent.iterdir())) == 1
-
-
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "value.json"
     write_json(path, {"b": 1, "a": [1, None]})
@@ -40,9 +31,11 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         read_json(tmp_path / "absent.json")
 
 
-def test_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, there = tmp_path / "table.csv", []
+def test_success_replaces_the_file_once_its_bytes_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, there = tmp_path / "new" / "table.csv", []
     monkeypatch.setattr("os.fsync", lambda descriptor: there.append(path.exists()))
-    with replacing(path) as temporary:
-        temporary.write_text("whole")
-    assert there == [False]
+    for text in ("one", "two"):
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+        assert path.read_text() == text
+    assert len(list(path.parent.iterdir())) == 1 and there == [False, True]

@@ -107,10 +107,7 @@ def test_the_method_touches_no_file() -> None:
     [
         ("import ailot_ray", ("torch", "ray", "gymnasium", "pyarrow")),
         ("import ailot_ray.config, ailot_ray.tasks, ailot_ray.resolve, ailot_ray.store", ("torch", "ray", "gymnasium")),
-        (
-            "import ailot_ray.report.figures.overview, ailot_ray.report.page.server",
-            ("torch", "ray", "gymnasium"),
-        ),
+        ("import ailot_ray.report.figures.overview, ailot_ray.report.page.server", ("torch", "ray", "gymnasium")),
         ("import ailot_ray.method.iql, ailot_ray.method.icvf", ("ray", "gymnasium", "pyarrow", "h5py")),
         ("import ailot_ray.pipeline", ("ray", "ot", "sklearn", "jax", "minari")),
     ],

@@ -117,19 +117,6 @@ def test_a_stages_version_is_in_its_key_and_in_those_after_it(verb: str, monkeyp
     assert {kind for kind in order if before[kind] != after[kind]} == set(order[order.index(stage.artefact) :])
 
 
-@pytest.mark.parametrize(
-    ("method", "expected"),
-    [
-        ("ailot", ["intents", "alignment", "rewards", "policies", "scores"]),
-        ("otr", ["alignment", "rewards", "policies", "scores"]),
-        ("iql", ["rewards", "policies", "scores"]),
-        ("bc", ["policies", "scores"]),
-    ],
-)
-def test_a_method_takes_the_stages_that_it_needs(method: str, expected: list[str]) -> None:
-    assert [stage.artefact for stage in path_to("evaluate", facts(method))] == expected
-
-
 def test_diagnostics_come_of_rewards() -> None:
     assert [*keys_to("diagnose", facts(), 0)] == ["intents", "alignment", "rewards", "diagnostics"]
     assert path_to("diagnose", facts("bc")) == []

@@ -73,10 +73,7 @@ def test_settings_stand_between_flags_and_the_domain(write: Write) -> None:
 
 
 BAD: dict[str, tuple[str, str]] = {
-    "a name twice": (
-        GOOD + GOOD,
-        r"mine.toml is not a file of tasks in TOML .*swing.*; each task is one table, \[name\], once",
-    ),
+    "a name twice": (GOOD + GOOD, r"mine.toml is not a file of tasks in TOML .*swing.*; each task is one table"),
     "not TOML": ("pendulum: {}", "mine.toml is not a file of tasks in TOML"),
     "no such task": (GOOD.replace("[swing]", "[swung]"), r"mine.toml has no task \[swing\]: did you mean swung\?"),
     "outside of a table": ("swing = 1", r"mine.toml: \[swing\] swing stands outside of a table"),
@@ -92,10 +89,7 @@ BAD: dict[str, tuple[str, str]] = {
     "bounds of another size": (GOOD.replace("[2.0]", "[2.0, 2.0]"), r"action_high must be a number, or a list of 1"),
     "unknown domain": (GOOD + 'like = "atari"', r"like is 'atari', but it must be one of locomotion, antmaze, adroit"),
     "data of no name": (GOOD.replace('"sub/swing.hdf5"', "3"), r"\[swing\] data must be the name of a file"),
-    "unknown setting": (
-        GOOD + "[swing.settings]\nreward.taw = 1",
-        r"\[swing\] settings: reward.taw .* did you mean reward.tau",
-    ),
+    "unknown setting": (GOOD + "[swing.settings]\nreward.taw = 1", r"settings: reward.taw .* did you mean reward.tau"),
     "bad setting": (GOOD + "[swing.settings]\nreward.tau = -1", r"\[swing\] settings: --reward.tau is -1.0, but it must be 0"),
     "common setting": (GOOD + "[swing.settings]\niql.steps = 5", r"settings.iql.steps is the same for all tasks, .* a flag"),
 }
@@ -109,11 +103,12 @@ def test_a_file_that_cannot_be_used_is_one_line(name: str, write: Write) -> None
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"none.toml: No such file .*--task FILE.toml:NAME names a task of a file of your own"
-    ):
+def test_what_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"none.toml: No such file .*--task FILE.toml:NAME"):
         get_task(f"{tmp_path / 'none.toml'}:swing")
+    with pytest.raises(ConfigError, match=r"minari:a/b-v0 is not on this machine .*`minari download a/b-v0`"):
+        get_task("minari:a/b-v0")
 
 
 BOX = {"type": "Box", "dtype": "float32", "shape": [2], "low": [-1.0, -1.0], "high": [1.0, 1.0]}
@@ -165,24 +160,8 @@ def test_minari_datasets_that_cannot_be_used(
     assert "\n" not in str(caught.value)
 
 
-def test_a_minari_dataset_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"minari:a/b-v0 is not on this machine .*: get it with `minari download a/b-v0`"):
-        get_task("minari:a/b-v0")
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "component"),
-    [
-        ((-1.0, -2.0), (1.0, 3.0), None),
-        ((0.0, 3.0), (1.0, 3.0), 1),
-        ((2.0, 0.0), (1.0, 1.0), 0),
-        ((-3e38,), (3e38,), 0),
-        ((0.0,), (1e-40,), 0),
-        ((float("nan"),), (1.0,), 0),
-    ],
-)
-def test_bounds_that_float32_cannot_scale_are_found(
-    low: tuple[float, ...], high: tuple[float, ...], component: int | None
-) -> None:
-    assert unscalable(low, high) == component
+def test_bounds_that_float32_cannot_scale_are_found() -> None:
+    assert unscalable((-1.0, -2.0), (1.0, 3.0)) is None
+    assert unscalable((0.0, 3.0), (1.0, 3.0)) == 1
+    for low, high in (((2.0, 0.0), (1.0, 1.0)), ((-3e38,), (3e38,)), ((0.0,), (1e-40,)), ((float("nan"),), (1.0,))):
+        assert unscalable(low, high) == 0

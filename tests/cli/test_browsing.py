@@ -88,10 +88,10 @@ def test_requests_are_made_in_a_process_of_their_own(work: Command, store: Path)
 
 
 def test_evaluate_keeps_its_video_for_the_page(work: Command, store: Path, tmp_path: Path) -> None:
-    ended = work("evaluate", "--method", "bc", "--video", tmp_path / "policy.mp4")
+    ended = work("evaluate", "--method", "bc", "--video", tmp_path / "new" / "policy.mp4", "--json")
     if "cannot draw a video" in ended.err:
         pytest.skip("nothing can be drawn on this machine")
     assert ended.status == 0, ended.err
     (scores,) = (store / "scores").iterdir()
     kept = store / "videos" / f"{scores.name}.mp4"
-    assert kept.read_bytes() == (tmp_path / "policy.mp4").read_bytes()
+    assert kept.read_bytes() == Path(ended.json["video"]).read_bytes() and kept.read_bytes()[4:8] == b"ftyp"

@@ -14,22 +14,8 @@ from .conftest import TINY, Command, require_nothing_half_written, require_one_l
 
 def test_register_collect_run(command: Command, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    registered = command(
-        *(
-            "register",
-            "--file",
-            "mine.toml",
-            "--name",
-            "swing",
-            "--env",
-            "Pendulum-v1",
-            "--horizon",
-            30,
-            "--data",
-            "swing.hdf5",
-        ),
-        *("--reference-max", -20, "--episodes", 3, "--json"),
-    )
+    about = ("--env", "Pendulum-v1", "--horizon", 30, "--data", "swing.hdf5", "--reference-max", -20, "--episodes", 3)
+    registered = command("register", "--file", "mine.toml", "--name", "swing", *about, "--json")
     assert registered.status == 0 and registered.json["task"] == "mine.toml:swing"
     task = get_task("mine.toml:swing")
     assert (task.horizon, task.action_high, task.reference_max) == (30, (2.0,), -20.0)

@@ -16,17 +16,6 @@ from ailot_ray.tasks import TASKS
 from .conftest import ENDS, LENGTHS, TINY, Command
 
 
-def test_tasks_lists_every_task_and_whose_file_is_there(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "door-human-v1.hdf5").touch()
-    ended = command("tasks", "--data-dir", tmp_path, "--json")
-    assert ended.status == 0 and not ended.err
-    listed = ended.json["tasks"]
-    assert set(listed) == set(TASKS)
-    assert all(name in ended.out for name in TASKS)
-    there = {name: task["data"] for name, task in listed.items() if task["data"]}
-    assert there == {"hopper-builtin": "built in", "door-human-v1": str(tmp_path / "door-human-v1.hdf5")}
-
-
 def test_inspect(command: Command, hopper: Path) -> None:
     ended = command("data", "inspect", "--task", "hopper-medium-v2", "--data", hopper)
     assert ended.status == 0 and not ended.err
@@ -34,11 +23,8 @@ def test_inspect(command: Command, hopper: Path) -> None:
     report = command("data", "inspect", "--task", "hopper-medium-v2", "--data", hopper, "--json").json
     assert (report["episodes"], report["transitions_kept"], report["ends"]) == (12, 211, {"terminal": 6, "timeout": 6})
     assert (report["length"]["min"], report["length"]["max"]) == (8, 30)
-
-
-def test_inspect_without_arguments_shows_the_built_in_set(command: Command) -> None:
-    report = command("data", "inspect", "--json").json
-    assert (report["task"], report["source"], report["substituted"]) == ("hopper-builtin", "built-in", False)
+    own = command("data", "inspect", "--json").json
+    assert (own["task"], own["source"], own["substituted"]) == ("hopper-builtin", "built-in", False)
 
 
 def test_pretrain(work: Command, store: Path) -> None:
@@ -60,19 +46,9 @@ def test_relabel_prints_its_report(work: Command) -> None:
     assert "rank correlation with the true return" in ended.out
     for warning in report["warnings"]:
         assert f"warning: {warning}" in ended.out
-
-
-def test_relabel_without_intents_reports_once(work: Command) -> None:
-    ended = work("relabel", "--method", "otr", "--seeds", 0, 1, "--json")
-    assert list(ended.json["reports"]) == ["0"] and "all seeds" in ended.out
-    assert len(set(ended.json["artefacts"].values())) == 1
-
-
-def test_train(work: Command, store: Path) -> None:
-    ended = work("train", "--method", "bc", "--seeds", 5, "--json")
-    assert ended.status == 0 and not ended.err
-    (folder,) = (store / "policies").iterdir()
-    assert ended.json["artefacts"] == {"5": str(folder)}
+    shared = work("relabel", "--method", "otr", "--seeds", 0, 1, "--json")
+    assert list(shared.json["reports"]) == ["0"] and "all seeds" in shared.out
+    assert len(set(shared.json["artefacts"].values())) == 1
 
 
 def test_evaluate(work: Command, store: Path) -> None:
@@ -86,20 +62,16 @@ def test_evaluate(work: Command, store: Path) -> None:
         assert len(final) == 2 and ended.json["scores"][seed] == pytest.approx(np.mean(final))
         assert f"seed {seed}: normalised score {np.mean(final):.1f}" in ended.out
     assert work("evaluate", "--method", "bc", "--seeds", 0, 1, "--json").json == ended.json
+    trained = work("train", "--method", "bc", "--seeds", 1, "--json")
+    assert Path(trained.json["artefacts"]["1"]).parent == store / "policies"
+    assert f"seed 1: {trained.json['artefacts']['1']}" in trained.out
 
 
-def test_evaluate_writes_a_video(work: Command, tmp_path: Path) -> None:
-    path = tmp_path / "new" / "policy.mp4"
-    ended = work("evaluate", "--method", "bc", "--video", path, "--json")
-    if "cannot draw a video" in ended.err:
-        pytest.skip("MuJoCo cannot render here")
-    assert ended.status == 0, ended.err
-    assert ended.json["video"] == str(path)
-    assert path.read_bytes()[4:8] == b"ftyp"
-
-
-def test_run_compares_every_method(work: Command, store: Path) -> None:
-    ended = work("run", "--methods", *METHODS, "--seeds", 0, 1, "--json")
+def test_run_compares_every_method(work: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr("ailot_ray.cli.run.show_policy", lambda verb, *which: shown.extend(which))
+    ended = work("run", "--methods", *METHODS, "--seeds", 0, 1, "--video", tmp_path / "film.mp4", "--json")
+    assert shown == ["ailot", 0, tmp_path / "film.mp4"], "AILOT's first seed, before any baseline's"
     assert ended.status == 0 and not ended.err
     rows = {row["method"]: row for row in ended.json["rows"]}
     assert set(rows) == {"dataset", *METHODS}
@@ -129,6 +101,8 @@ def test_results_in_three_styles(work: Command, command: Command, store: Path) -
     assert markdown[0].startswith("| task | data | method |") and markdown[1].startswith("| --- |")
     rows = list(csv.DictReader(command("results", "--store", store, "--style", "csv").out.splitlines()))
     assert [row["method"] for row in rows] == ["dataset mean", "BC", "IQL (true rewards)"]
+    (store.parent / "empty").mkdir()
+    assert command("results", "--store", store.parent / "empty", "--json").json == {"rows": []}
     last = command("results", "--store", store, "--json").json["rows"]
     assert [float(row["mean"]) for row in rows] == [pytest.approx(row["mean"]) for row in last]
 
@@ -151,19 +125,6 @@ def test_export_and_read_back(work: Command, command: Command, hopper: Path, tmp
     assert work("relabel", "--json").json["artefacts"]["0"] == ended.json["rewards"]
 
 
-def test_every_verb_ends_in_one_json_object(work: Command, command: Command, store: Path, tmp_path: Path) -> None:
-    for verb in ("pretrain", "relabel", "train", "evaluate", "run"):
-        assert work(verb, "--json").json, verb
-    assert command("results", "--store", store, "--json").json
-    assert command("tasks", "--json").json
-    assert command("results", "--store", _empty(tmp_path), "--json").json == {"rows": []}
-
-
-def _empty(tmp_path: Path) -> Path:
-    (tmp_path / "empty").mkdir()
-    return tmp_path / "empty"
-
-
 @pytest.mark.parametrize("verb", [("pretrain",), ("relabel",), ("train",), ("evaluate",), ("run",), ("data", "export")])
 def test_every_setting_has_a_flag(verb: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -175,8 +136,18 @@ def test_every_setting_has_a_flag(verb: tuple[str, ...], capsys: pytest.CaptureF
     assert [path for path in paths if path not in words] == []
 
 
-def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main([])
-    out = capsys.readouterr().out
-    assert end.value.code == 0 and all(verb in out for verb in ("tasks", "data", "pretrain", "relabel", "run", "results"))
+def test_the_table_holds_every_task_and_fits_a_terminal(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "door-v0_demos_clipped.hdf5").write_bytes(b"")
+    ended = command("tasks", "--data-dir", tmp_path, "--json")
+    lines = ended.out.splitlines()[:-1]
+    assert max(map(len, lines)) <= 120
+    rows = {words[0]: words for line in lines if (words := line.split()) and words[0] in TASKS}
+    assert rows.keys() == TASKS.keys()
+    assert rows["antmaze-large-diverse-v0"][2:] == ["29", "8", "1000", "47.5", "45.5", "–", "66.6", "–"]
+    assert rows["door-human-v0"][-2:] == ["on", "disk"] and rows["hopper-builtin"][-2:] == ["built", "in"]
+    assert any(line.startswith("antmaze: iql.expectile 0.9   iql.temperature 10") for line in lines)
+
+    assert not ended.err and ended.json["tasks"].keys() == TASKS.keys()
+    listed = ended.json["tasks"]["door-human-v0"]
+    assert listed["data"] == str(tmp_path / "door-v0_demos_clipped.hdf5")
+    assert listed["settings"]["iql.dropout"] == 0.1 and listed["published"] == {"iql": 3.3, "otr": 5.9, "seabo": 5.1}

@@ -21,10 +21,6 @@ def test_every_setting_is_explained() -> None:
         assert line.count(" | ") == 3 and not line.endswith("|  |"), f"{path} has no explanation in config.py"
 
 
-def test_presets_are_those_of_the_methods(command: Command) -> None:
+def test_the_verb_prints_the_page(command: Command) -> None:
     ended = command("settings", "--json")
-    assert ended.status == 0 and ended.json["settings"]["icvf.steps"] == 250_000
-    antmaze = ended.out.split("### antmaze")[1].split("### adroit")[0]
-    assert "| `reward.shift` | – | -2 | -1 | -2 | -1 |" in antmaze
-    adroit = ended.out.split("### adroit")[1]
-    assert "| `iql.dropout` | 0.1 |" in adroit and "| `transport.k` | – | 0 | 1 | 2 | – |" in adroit
+    assert ended.out.startswith(configuration_reference()) and ended.json["settings"]["icvf.steps"] == 250_000

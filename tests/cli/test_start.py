@@ -48,7 +48,6 @@ def test_the_list_of_verbs_has_the_first_line_of_each() -> None:
     ("arguments", "status", "says"),
     [
         (["nonsense"], 2, ["nonsense", "run", "data"]),
-        (["run", "--nonsense"], 2, ["--nonsense"]),
         (["run", "--mehtod", "ailot"], 2, ["--mehtod", "--method"]),
         (["run", "--method", "sebao"], 1, ["--method", "sebao", "seabo"]),
         (["relabel", "--reward.tau", "high"], 2, ["--reward.tau", "high"]),
@@ -56,7 +55,6 @@ def test_the_list_of_verbs_has_the_first_line_of_each() -> None:
         (["train", "--seeds", "1", "1"], 1, ["--seeds"]),
         (["evaluate", "--video", "film.avi"], 1, ["--video", ".mp4"]),
         (["data", "nonsense"], 2, ["nonsense", "inspect"]),
-        (["data", "fetch"], 2, ["--task"]),
         (["sweep", "tua"], 2, ["tua", "tau"]),
         (["doctor", "--seconds", "0"], 1, ["--seconds"]),
         (["dashboard", "--port", "0"], 1, ["--port"]),

@@ -8,12 +8,13 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cluster.relabelling import processes_with, wait_for
 from cluster.variants import faked, read
 
 ROOT = Path(__file__).parents[2]
@@ -72,13 +73,8 @@ class Cluster:
             return str(probe.getsockname()[0])
 
     def start(self) -> None:
-        options = [
-            "--head",
-            f"--port={self.port}",
-            "--num-cpus=0",
-            "--object-store-memory=100000000",
-            "--include-dashboard=false",
-        ]
+        options = ["--head", f"--port={self.port}", "--num-cpus=0", "--object-store-memory=100000000"]
+        options += ["--include-dashboard=false"]
         files = [f"--autoscaling-config={self.folder / 'fake.yaml'}", f"--temp-dir={self.folder / 'r'}"]
         done = self.run("-m", "ray.scripts.scripts", "start", *options, *files)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -102,14 +98,7 @@ class Cluster:
 
     def processes(self) -> list[int]:
         """PIDs of everything that was started here and lives."""
-        found = []
-        for folder in Path("/proc").iterdir():
-            try:
-                if folder.name.isdigit() and f"{MARK}={self.mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-            except OSError:
-                continue  # it ended meanwhile, or is somebody else's
-        return found
+        return processes_with(MARK, self.mark)
 
     def nodes(self) -> Counter[str]:
         """How many raylets run of each node type; the head has no type of its own."""
@@ -154,23 +143,14 @@ def _cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         cluster.stop()
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> float:
-    """Seconds until `condition` held."""
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() < begin + seconds, f"{what}: not within {seconds:g} s"
-        time.sleep(0.5)
-    return time.monotonic() - begin
-
-
 def test_nodes_come_for_work_and_go_after_it(cluster: Cluster) -> None:
     assert cluster.nodes() == {"head": 1}, "nothing to do, nothing to pay"
     job = cluster.work(count=2, seconds=5.0)
-    wait_until(lambda: cluster.nodes()["gpu.spot"] == 2, "two spot nodes for two tasks of one GPU", 120)
+    wait_for(lambda: cluster.nodes()["gpu.spot"] == 2, "two spot nodes for two tasks of one GPU", 120)
     output, errors = job.communicate(timeout=180)
     assert "nodes used: 2" in output, errors
     assert cluster.nodes() == {"head": 1, "gpu.spot": 2}, "on-demand nodes stay away while spot nodes come"
-    wait_until(lambda: cluster.nodes() == {"head": 1}, "idle nodes end", 120)
+    wait_for(lambda: cluster.nodes() == {"head": 1}, "idle nodes end", 120)
 
 
 @pytest.mark.parametrize("cluster", ["refusing_cloud.RefusesSpot"], indirect=True)
@@ -180,4 +160,4 @@ def test_on_demand_nodes_come_where_spot_is_refused(cluster: Cluster) -> None:
     assert "nodes used: " in output, errors
     used = cluster.nodes()
     assert used["gpu.on-demand"] >= 1 and used["gpu.spot"] == 0
-    wait_until(lambda: cluster.nodes() == {"head": 1}, "idle nodes end", 120)
+    wait_for(lambda: cluster.nodes() == {"head": 1}, "idle nodes end", 120)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from cluster.hosts import Host, hosts, processes_of, reason_not_to
+from cluster.relabelling import wait_for
 from cluster.variants import MOUNT, on_hosts
 
 ROOT = Path(__file__).parents[2]
@@ -83,13 +84,6 @@ def _cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield Cluster(tmp_path, machines)
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        time.sleep(0.5)
-
-
 def artefacts(store: Path) -> dict[str, bytes]:
     """Every file of the finished artefacts, by its path in the store; the sweep's summary without the store's own path."""
     here = f"{MOUNT}/{store.name}/".encode()
@@ -104,7 +98,7 @@ def sealed(store: Path) -> int:
 def test_a_sweep_survives_the_loss_of_a_host(cluster: Cluster) -> None:
     head, first, second = cluster.machines
     assert "Ray runtime started" in cluster("up", "-y", "hosts.yaml")
-    wait_until(lambda: "nodes: 3" in cluster("exec", "hosts.yaml", COUNT), "two workers join the head", 180)
+    wait_for(lambda: "nodes: 3" in cluster("exec", "hosts.yaml", COUNT), "two workers join the head", 180)
     for host in cluster.machines:
         assert (host.home / "ailot/requirements.txt").exists() and not (host.home / "ailot/.venv").exists()
         assert (host.home / ".ray/auth_token").read_text() == (cluster.home / ".ray/auth_token").read_text()
@@ -116,7 +110,7 @@ def test_a_sweep_survives_the_loss_of_a_host(cluster: Cluster) -> None:
 
     disturbed = cluster.shared / "disturbed"
     run = cluster.submit("disturbed")
-    wait_until(lambda: sealed(disturbed) >= 1 or run.poll() is not None, "a first artefact", 300)
+    wait_for(lambda: sealed(disturbed) >= 1 or run.poll() is not None, "a first artefact", 300)
     assert run.poll() is None and sealed(disturbed) < total, "the host is lost in the middle of the run"
     lost, left = sorted((first, second), key=cpu_seconds_in(3.0), reverse=True)
     lost.kill()
@@ -126,7 +120,7 @@ def test_a_sweep_survives_the_loss_of_a_host(cluster: Cluster) -> None:
 
     cluster("down", "-y", "hosts.yaml")
     assert len(processes_of(head)) <= 2, "sshd, and what is left of the last connection"
-    wait_until(lambda: not runs_raylet(left), "the worker leaves when it misses the head", 180)
+    wait_for(lambda: not runs_raylet(left), "the worker leaves when it misses the head", 180)
 
 
 def test_strangers_are_turned_away(cluster: Cluster) -> None:
@@ -136,16 +130,8 @@ def test_strangers_are_turned_away(cluster: Cluster) -> None:
     assert "listening on 127.0.0.1" in cluster("exec", "hosts.yaml", probe("127.0.0.1"))
     assert f"closed on {head.address}" in cluster("exec", "hosts.yaml", probe(head.address))
     key = str(cluster.home.parent / "key")
-    ssh = [
-        "ssh",
-        "-i",
-        key,
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        f"UserKnownHostsFile={os.devnull}",
-        f"root@{stranger.address}",
-    ]
+    options = ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={os.devnull}"]
+    ssh = ["ssh", "-i", key, *options, f"root@{stranger.address}"]
     guess = f"RAY_AUTH_MODE=token RAY_AUTH_TOKEN={'0' * 64}"
     join = f"{guess} timeout 100 ~/.ailot-venv/bin/ray start --address={head.address}:6379 --num-cpus=1"
     refused = subprocess.run([*ssh, join], capture_output=True, text=True, check=False, timeout=120)

@@ -65,12 +65,11 @@ def require_failed(kind: type[AilotError], text: str, config: Config, store: Pat
 
 @pytest.mark.cluster
 @pytest.mark.usefixtures("ray_session")
-@pytest.mark.parametrize("actors", [1, 2, 3])
 def test_the_plain_stages_bytes(
-    actors: int, config: Config, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three actors on two cores: the third waits for the place of another."""
-    module = sys.modules["ailot_ray.cluster.relabel"]
+    actors, module = 3, sys.modules["ailot_ray.cluster.relabel"]
     missing_parts = module.missing_parts
 
     def shuffled(*arguments: Any) -> list[int]:

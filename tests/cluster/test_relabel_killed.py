@@ -16,54 +16,12 @@ from ailot_ray.cluster.session import connected
 from ailot_ray.config import Config
 
 from .programs import Program
-from .relabelling import (
-    Begun,
-    Hunter,
-    begun,
-    config_of,
-    done,
-    plain,
-    require_nothing_done_twice,
-    times_begun,
-    wait_for,
-)
+from .relabelling import Begun, Hunter, begun, config_of, done, plain, require_nothing_done_twice, times_begun, wait_for
 from .tiny import require_nothing_half_written, sealed
 
 pytestmark = [pytest.mark.cluster]
 
-LOSING_A_NODE = """
-import json, sys, threading, time
-from pathlib import Path
-from ray.cluster_utils import Cluster
-from ailot_ray.__main__ import main
-
-store, arguments = Path(sys.argv[1]), sys.argv[2:]
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-raylets = {}
-for _ in range(2):
-    node = cluster.add_node(num_cpus=1)
-    raylets[node.all_processes["raylet"][0].process.pid] = node
-
-def parent(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-def lose():
-    while True:
-        journals = (store / ".journal").glob("*.jsonl")
-        at_work = [int(path.stem.rpartition("-")[2]) for path in journals if '"part"' in path.read_text()]
-        away = [pid for pid in at_work if parent(pid) in raylets]
-        parts = [int(path.stem.rpartition("-")[2]) for path in store.glob(".work/*/checkpoints/part-*.parquet")]
-        if away and len(parts) > 2:
-            cluster.remove_node(raylets[parent(away[0])], allow_graceful=False)
-            print(json.dumps({"pid": away[0], "time": time.time(), "done": parts}), flush=True)
-            return
-        time.sleep(0.01)
-
-threading.Thread(target=lose, daemon=True).start()
-status = main([*arguments, "--address", cluster.address])
-cluster.shutdown()
-sys.exit(status)
-"""
+LOSING_A_NODE = Path(__file__).with_name("losing_a_node.py")
 
 
 def relabelling(config: Config, store: Path, *more: str, before: Sequence[str] = ("-m", "ailot_ray")) -> Program:
@@ -75,7 +33,8 @@ def relabelling(config: Config, store: Path, *more: str, before: Sequence[str] =
 
 def test_interrupted_then_killed_then_finished(tmp_path: Path) -> None:
     """Each time with parts in flight; what was there is never solved again."""
-    config, store = config_of(tmp_path, 14), tmp_path / "store"
+    parts, store = 10, tmp_path / "store"
+    config = config_of(tmp_path, parts)
     expected = sealed(plain(config, tmp_path / "plain"))
     there: frozenset[int] = frozenset()
     for kind, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
@@ -94,12 +53,12 @@ def test_interrupted_then_killed_then_finished(tmp_path: Path) -> None:
         require_nothing_half_written(store)
         assert not sealed(store)
         before, there = times_begun(store), done(store)
-        assert first + 2 <= len(there) < 14, "it was not stopped in the middle"
+        assert first + 2 <= len(there) < parts, "it was not stopped in the middle"
     relabelling(config, store, "--workers", "2").end(0)
     assert sealed(store) == expected
     counts = times_begun(store)
     assert all(counts[part] == before[part] for part in there), "a part that was there was solved again"
-    assert counts.total() <= 14 + 2 * 2, "more was done twice than was in flight"
+    assert counts.total() <= parts + 2 * 2, "more was done twice than was in flight"
     assert not list((store / ".work").iterdir()) and not list(store.rglob(".tmp-*"))
 
 
@@ -108,7 +67,7 @@ def test_a_node_is_lost(tmp_path: Path) -> None:
     """One of three nodes of one core each: nothing is left free for what it was doing but the place of another actor."""
     config, store = config_of(tmp_path, 20), tmp_path / "store"
     expected = sealed(plain(config, tmp_path / "plain"))
-    output, _ = relabelling(config, store, before=("-c", LOSING_A_NODE, str(store))).end(0)
+    output, _ = relabelling(config, store, before=(str(LOSING_A_NODE), "relabel", str(store), "ailot_ray")).end(0)
     lost = json.loads(output.splitlines()[0])
     assert sealed(store) == expected
     counts = times_begun(store)

@@ -62,6 +62,7 @@ def test_shared_stages_are_counted_once(tmp_path: Path) -> None:
     assert [dict(settings) for settings, _ in made.trials] == sweep.settings()
     assert {step.config.transport.k for step in made.steps["alignment"]} == {0, 2}
     assert {step.seed for step in made.steps["intents"]} == {0, 1}
+    assert not list((tmp_path / "store").glob("[a-z]*")), "a plan makes nothing"
     text = made.format(2)
     assert "18 trials of 2 seeds" in text and "on 2 workers" in text
     assert [line.split()[:4] for line in text.splitlines()[3:8]] == [
@@ -103,11 +104,6 @@ def test_what_is_done_is_not_to_do(tmp_path: Path) -> None:
     # other settings of the data, other artefacts
     longer = replace(sweep, base=replace(sweep.base, icvf=replace(sweep.base.icvf, steps=7)))
     assert counts(longer, store)["policies"] == (36, 36)
-
-
-def test_a_plan_writes_no_artefact(tmp_path: Path) -> None:
-    plan(tiny_sweep(tmp_path), tmp_path / "store")
-    assert not list((tmp_path / "store").glob("[a-z]*"))
 
 
 def test_the_estimate_is_of_reference_times_until_something_was_measured(tmp_path: Path) -> None:

@@ -33,46 +33,7 @@ SETTINGS = {
     **{"evaluation.episodes": 2, "evaluation.curve_episodes": 1},
 }
 TWO = ("--workers", "2")
-
-LOSING_A_NODE = """
-import json, os, runpy, sys, threading, time
-from pathlib import Path
-from ray.cluster_utils import Cluster
-
-store, sys.argv = Path(sys.argv[1]), sys.argv[2:]
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-raylets = {}
-for _ in range(2):
-    node = cluster.add_node(num_cpus=1)
-    raylets[node.all_processes["raylet"][0].process.pid] = node
-
-def parent(pid):
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return None
-
-def lose():
-    while True:
-        for path in (store / ".journal").glob("*.jsonl"):
-            entries = [json.loads(line) for line in path.read_text().splitlines()]
-            pid = int(path.stem.rpartition("-")[2])
-            scored = any(entry["event"] == "finished" and entry["kind"] == "scores" for entry in entries)
-            training = entries and entries[-1]["event"] == "began" and entries[-1]["kind"] == "policies"
-            if scored and training and parent(pid) in raylets:
-                cluster.remove_node(raylets[parent(pid)], allow_graceful=False)
-                print(json.dumps({"pid": pid, "time": time.time(), "digest": entries[-1]["digest"]}), flush=True)
-                return
-        time.sleep(0.05)
-
-threading.Thread(target=lose, daemon=True).start()
-sys.argv += ["--address", cluster.address]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-finally:
-    cluster.shutdown()
-"""
-"""Runs the program on a cluster of three nodes of one core each, and takes away one that is training its second policy."""
+LOSING_A_NODE = Path(__file__).with_name("losing_a_node.py")
 
 
 def sweep(folder: Path, store: Path, *more: str, before: Sequence[str] = ()) -> Program:
@@ -159,7 +120,7 @@ def test_workers_of_trials_are_killed(tmp_path: Path, undisturbed: Path) -> None
 def test_a_node_is_lost(tmp_path: Path, undisturbed: Path) -> None:
     """One of three nodes dies with the trial that it runs; the others take it over from its checkpoint."""
     store = tmp_path / "store"
-    program = sweep(undisturbed.parent, store, "--launcher", "inline", before=("-c", LOSING_A_NODE, str(store)))
+    program = sweep(undisturbed.parent, store, "--launcher", "inline", before=(str(LOSING_A_NODE), "sweep", str(store)))
     output, _ = program.end(0)
     lost = next(json.loads(line) for line in output.splitlines() if line.startswith('{"pid"'))
     require_the_end_of(store, undisturbed)

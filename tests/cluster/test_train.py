@@ -122,7 +122,7 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_is_named(tmp_path: Path, mo
         with pytest.raises(
             AilotError, match=r"iql hopper-medium-v2 seeds \[\d\]: .* is nan at step 250: lower the learn"
         ) as error:
-            fit_by_train(origin, Job("evaluate", config, (0, 1)), OPTIONS)
+            fit_by_train(origin, Job("evaluate", config, (0,)), OPTIONS)
     assert "\n" not in str(error.value)
     starts = [line.split()[1] for line in (tmp_path / "starts").read_text().splitlines()]
     assert len(starts) == len(set(starts)) > 0, "the same training was tried again"

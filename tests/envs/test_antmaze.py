@@ -8,9 +8,8 @@ import h5py
 import mujoco
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from ailot_ray.envs import make_env, roll_out, video
+from ailot_ray.envs import make_env, video
 from ailot_ray.envs.ant import build_ant_maze
 from ailot_ray.errors import SimulatorError
 from ailot_ray.mazes import MAZES
@@ -118,21 +117,6 @@ def test_drawn_targets_come_with_the_seed_and_a_given_one_lasts_an_episode() -> 
     assert np.array_equal(env.reset(seed=1)[0], make_env(MEDIUM).reset(seed=1)[0])  # the start is the same either way
     assert env.reset(seed=1, options={"target": (1.0, 2.0)})[1]["target"].tolist() == [1.0, 2.0]
     assert np.array_equal(env.reset(seed=1)[1]["target"], first)
-
-
-def test_an_unknown_maze_is_refused() -> None:
-    task = Task("antmaze-huge-v0", "antmaze", "AntMaze-huge", 29, 8, 700, 0.0, 1.0)
-    with pytest.raises(SimulatorError, match="antmaze-huge-v0: cannot make AntMaze-huge"):
-        make_env(task)
-
-
-def test_a_roll_out_counts_successes() -> None:
-    def rest(observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.zeros((len(observations), 8), np.float32)
-
-    episodes = roll_out(UMAZE, rest, 2, seed=0)
-    assert [(episode.undiscounted_return, episode.length, episode.success) for episode in episodes] == [(0.0, 700, False)] * 2
-    assert UMAZE.score(1.0) == 100.0
 
 
 def test_the_camera_shows_the_whole_maze_from_above(monkeypatch: pytest.MonkeyPatch) -> None:

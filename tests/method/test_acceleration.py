@@ -99,39 +99,32 @@ def test_a_subclass_that_changes_nothing_stays_fast(caplog: pytest.LogCaptureFix
     assert Cautious(data(), [0], CONFIG).written_out and not caplog.records
 
 
-def test_a_formula_that_was_edited_is_seen(tmp_path: Path) -> None:
-    """As somebody would try it: in a copy of the package, in the source."""
-    package = tmp_path / "ailot_ray"
-    shutil.copytree(ROOT / "ailot_ray", package, ignore=shutil.ignore_patterns("__pycache__"))
-    for file, was, becomes in (
-        ("iql.py", "advantage * temperature", "advantage * temperature * 2"),
-        ("icvf.py", "target(s, z, z).mean(1)", "target(s, z, z).amin(1)"),
-        ("networks.py", "x = torch.relu(x)", "x = torch.tanh(x)"),
-    ):
-        path = package / "method" / file
-        text = path.read_text()
-        assert was in text
-        path.write_text(text.replace(was, becomes))
-        assert (
-            used(tmp_path)
-            == {"iql.py": "False True True", "icvf.py": "True True False", "networks.py": "False False False"}[file]
-        )
-        path.write_text(text.replace('"""', '"""Another docstring. ', 1))
-        assert used(tmp_path) == "True True True"
-        path.write_text(text)
-
-
-def used(folder: Path) -> str:
-    """Which learners of the package in `folder` take the fast path."""
-    code = """
+USED = """
 import sys; sys.path.insert(0, sys.argv[1])
 from ailot_ray.method import fast
 from ailot_ray.method.acceleration import fingerprint
 print(*(fingerprint(fast.repeated(k)) == fast.WRITTEN_FOR[k.__name__] for k in (fast.IQL, fast.BehaviourCloning, fast.ICVF)))
 """
-    command = [sys.executable, "-c", code, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=folder)
-    return done.stdout.strip()
+IQL_EDIT = ("iql.py", "advantage * temperature", "advantage * temperature * 2")
+ICVF_EDIT = ("icvf.py", "target(s, z, z).mean(1)", "target(s, z, z).amin(1)")
+NETWORK_EDIT = ("networks.py", "x = torch.relu(x)", "x = torch.tanh(x)")
+DOCSTRING_EDITS = [(file, '"""', '"""Another docstring. ') for file in ("iql.py", "icvf.py", "networks.py")]
+
+
+@pytest.mark.parametrize(
+    ("edits", "used"),
+    [([IQL_EDIT, ICVF_EDIT], "False True False"), ([NETWORK_EDIT], "False False False"), (DOCSTRING_EDITS, "True True True")],
+)
+def test_a_formula_that_was_edited_is_seen(edits: list[tuple[str, str, str]], used: str, tmp_path: Path) -> None:
+    """As somebody would try it: in a copy of the package, in the source. Which of IQL, BC and ICVF take the fast path."""
+    shutil.copytree(ROOT / "ailot_ray", tmp_path / "ailot_ray", ignore=shutil.ignore_patterns("__pycache__"))
+    for file, was, becomes in edits:
+        path = tmp_path / "ailot_ray" / "method" / file
+        assert was in path.read_text()
+        path.write_text(path.read_text().replace(was, becomes, 1))
+    command = [sys.executable, "-c", USED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=tmp_path)
+    assert done.stdout.strip() == used
 
 
 def test_the_fingerprints_are_those_of_the_plain_code() -> None:
@@ -151,12 +144,10 @@ import ailot_ray, numpy as np, torch
 assert ailot_ray.__file__.startswith(sys.argv[1])
 torch.save([{name: value for name, value in make().advance(5).items()} for make in MAKE.values()] + [aligned()], sys.argv[3])
 """
-    source = Path(__file__).read_text().replace("import acceleration, fast", "import acceleration")
     (tmp_path / "method").mkdir()
-    (tmp_path / "method" / "test_acceleration.py").write_text(
-        source.replace("import acceleration, fast", "import acceleration")
-    )
     (tmp_path / "method" / "__init__.py").touch()
+    source = Path(__file__).read_text().replace("import acceleration, fast", "import acceleration")
+    (tmp_path / "method" / "test_acceleration.py").write_text(source)
     command = [sys.executable, "-c", code, str(tmp_path), str(tmp_path), str(tmp_path / "found.pt")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -20,28 +20,15 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def test_rank_correlation() -> None:
-    x = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert rank_correlation(x, np.exp(x)) == pytest.approx(1.0)
+def test_rank_correlation_is_scipys_but_for_constants_and_too_few() -> None:
+    x, y = generator().normal(size=(2, 9))
+    assert rank_correlation(x, y) == pytest.approx(spearmanr(x, y).statistic)
     assert rank_correlation(x, -(x**3)) == pytest.approx(-1.0)
-    assert rank_correlation(x, np.array([2.0, 1.0, 4.0, 3.0, 5.0])) == pytest.approx(1 - 6 * 4 / (5 * 24))  # 1 − 6Σd²/n(n²−1)
+    for few, others in ((np.ones(4), np.arange(4.0)), (np.arange(4.0), np.full(4, 7.0)), (x[:2], y[:2]), (x[:0], y[:0])):
+        assert rank_correlation(few, others) is None
 
 
-@pytest.mark.parametrize(
-    ("x", "y"),
-    [([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, 4], [7, 7, 7, 7]), ([1, 2], [2, 1]), ([], [])],
-)
-def test_rank_correlation_of_constants_and_of_too_few_is_none(x: list[float], y: list[float]) -> None:
-    assert rank_correlation(np.array(x, float), np.array(y, float)) is None
-
-
-@pytest.mark.parametrize("horizon", [2, 10, 49])
-def test_a_straight_line_is_isometric(horizon: int) -> None:
-    line = np.arange(100.0)[:, None] * np.array([3.0, -1.0])
-    assert time_isometry(line, np.array([0, 50, 100]), horizon, generator()) == pytest.approx(1.0)
-
-
-def test_shuffled_steps_are_not() -> None:
+def test_shuffled_steps_are_not_isometric() -> None:
     line = np.arange(400.0)[:, None]
     found = time_isometry(generator().permutation(line), np.array([0, 200, 400]), 20, generator())
     assert found is not None and abs(found) < 0.1
@@ -62,17 +49,9 @@ def test_no_pair_spans_two_trajectories() -> None:
     steps = np.concatenate([np.arange(length) for length in lengths]).astype(float)
     jumps = np.repeat([0.0, 1e6, -1e6, 5e5, 2e6], lengths)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    assert time_isometry((steps + jumps)[:, None], offsets, 12, generator()) == pytest.approx(1.0)
-
-
-def test_isometry_where_no_pair_fits_is_none() -> None:
+    for horizon in (2, 12, 44):
+        assert time_isometry((steps + jumps)[:, None], offsets, horizon, generator()) == pytest.approx(1.0)
     assert time_isometry(np.arange(5.0)[:, None], np.arange(6), 3, generator()) is None
-
-
-def test_same_generator_same_isometry() -> None:
-    walk = np.cumsum(generator().normal(size=(300, 2)), 0)
-    first, second = (time_isometry(walk, np.array([0, 300]), 50, generator(), 500) for _ in range(2))
-    assert first == second and first is not None and 0 < first < 1
 
 
 def test_collapse_and_saturation() -> None:
@@ -90,17 +69,10 @@ def test_relabel_correlations() -> None:
     true_means = np.array([0.1, 0.2, -2.0, 5.0])
     found = relabel_correlations(np.repeat(means, lengths), np.repeat(true_means, lengths), offsets)
     returns, true_returns = means * lengths, true_means * lengths  # 2, 9, 2, 9 and 0.2, 0.6, −8, 5
-    assert returns.tolist() == [2.0, 9.0, 2.0, 9.0]
-    assert found["return"] == pytest.approx(np.corrcoef([1.5, 3.5, 1.5, 3.5], [2, 3, 1, 4])[0, 1])
+    assert found["return"] == pytest.approx(spearmanr(returns, true_returns).statistic)
     assert found["mean_reward_per_step"] == pytest.approx(1.0)
-    assert found["length_control"] == pytest.approx(np.corrcoef(lengths, [2, 3, 1, 4])[0, 1])
-    assert true_returns.argsort().argsort().tolist() == [1, 2, 0, 3]
-
-
-def test_relabel_correlations_of_constant_rewards_are_none() -> None:
-    offsets = np.array([0, 3, 6, 9])
-    found = relabel_correlations(np.ones(9), np.arange(9.0), offsets)
-    assert found == {"return": None, "mean_reward_per_step": None, "length_control": None}
+    assert found["length_control"] == pytest.approx(spearmanr(lengths, true_returns).statistic)
+    assert set(relabel_correlations(np.ones(9), np.arange(9.0), np.array([0, 3, 6, 9])).values()) == {None}
 
 
 def coherence_of(plan: NDArray[np.float64]) -> Coherence:

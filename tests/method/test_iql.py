@@ -10,14 +10,9 @@ from torch import Tensor
 from ailot_ray.config import IQLConfig
 from ailot_ray.method.iql import (
     IQL,
-    Actor,
     BehaviourCloning,
     DeterministicPolicy,
     Transitions,
-    actor_loss,
-    advantage_weights,
-    critic_loss,
-    value_loss,
 )
 from ailot_ray.method.learner import cosine_decay
 from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise, take_step
@@ -155,42 +150,6 @@ def test_one_update_is_the_papers(dropout: float, fast: bool) -> None:
     assert 0 < sum(n.clipped for n in naive) < rows.numel()
     clipped = learner.actor.log_std.grad
     assert clipped is not None and clipped[0, 0, 0] == 0 and clipped[1, 0, 1] == 0
-
-
-def test_the_losses_are_what_they_say() -> None:
-    u = torch.tensor([[-2.0, -0.5, 0.0, 0.5, 2.0]])
-    torch.testing.assert_close(value_loss(u, 0.7), torch.tensor([(1.2 + 0.075 + 0.0 + 0.175 + 2.8) / 5]))
-    torch.testing.assert_close(value_loss(u, 0.5), 0.5 * u.square().mean(-1))
-    torch.testing.assert_close(advantage_weights(u, 3.0, 20.0), (3 * u).exp().minimum(torch.tensor(20.0)))
-    torch.testing.assert_close(actor_loss(u, u + 1), -(u * (u + 1)).mean(-1))
-    q = torch.stack([u + 1, u - 2], 1)
-    torch.testing.assert_close(critic_loss(u, q), torch.tensor([1.0 + 4.0]))
-
-
-def test_log_likelihood_is_the_normal_distributions() -> None:
-    actor = Actor(1, SIZE, A, WIDTH)
-    randomise(actor, 0)
-    s, a = torch.randn(1, 6, SIZE), torch.rand(1, 6, A) * 2 - 1
-    for log_std, clipped in ((-9.0, -5.0), (-1.0, -1.0), (4.0, 2.0)):
-        with torch.no_grad():
-            actor.log_std.fill_(log_std)
-        expected = normal_log_density(a, actor(s), torch.tensor(clipped).exp()).sum(-1)
-        torch.testing.assert_close(actor.log_likelihood(s, a), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_a_terminal_step_is_worth_its_reward_alone() -> None:
-    """Whatever V(s') is, it does not enter where the episode ended."""
-    data = transitions()
-    losses = []
-    for shift in (0.0, 1e6):
-        continues = torch.zeros(N)
-        learner = IQL(replace(data, continues=continues, next_observations=data.next_observations + shift), [0], CONFIG)
-        take_step(learner, torch.arange(8)[None])
-        losses.append(learner.metrics()["critic_loss"])
-    assert torch.equal(*losses)
-    learner = IQL(replace(data, continues=torch.ones(N), next_observations=data.next_observations + 1e6), [0], CONFIG)
-    take_step(learner, torch.arange(8)[None])
-    assert learner.metrics()["critic_loss"] > 100 * losses[0]
 
 
 def test_dropout_masks_keep_the_expectation() -> None:

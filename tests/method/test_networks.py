@@ -99,8 +99,3 @@ def test_a_members_weights_depend_on_its_own_generator_only(scheme: str) -> None
     for both, one, two in zip(together, first, second, strict=True):
         assert torch.equal(both[0], one[0]) and torch.equal(both[1], two[0])
     assert not torch.equal(first[0], second[0])
-
-
-def test_as_many_generators_as_members() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        initialise(StackedLinear(2, 1, 3, 3), generators(0), "lecun")

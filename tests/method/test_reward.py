@@ -38,11 +38,8 @@ def test_median_scale_is_of_the_whole_dataset() -> None:
     np.testing.assert_allclose(rewards.squashed, unscaled.squashed, rtol=1e-12)
     # so the unit of the cost has no say
     np.testing.assert_allclose(rewards_from_costs(1e4 * COSTS, OFFSETS, replace(CONFIG, scale="median")).final, rewards.final)
-
-
-def test_costs_of_zero_give_the_full_reward() -> None:
-    rewards = rewards_from_costs(np.zeros((1, 11)), OFFSETS, replace(CONFIG, scale="median"))
-    assert (rewards.final == 5.0).all() and rewards.scale == 0.0
+    nothing = rewards_from_costs(np.zeros((1, 11)), OFFSETS, replace(CONFIG, scale="median"))
+    assert (nothing.final == 5.0).all() and nothing.scale == 0.0
 
 
 def test_each_trajectory_takes_the_expert_that_pays_it_most() -> None:
@@ -57,11 +54,13 @@ def test_each_trajectory_takes_the_expert_that_pays_it_most() -> None:
     np.testing.assert_allclose(rewards.squashed, 5 * np.exp(-expected), rtol=1e-12)
 
 
-def test_chosen_returns_are_the_largest() -> None:
-    rewards = rewards_from_costs(COSTS, OFFSETS, CONFIG)
-    each = np.array([returns(5 * np.exp(-0.5 * costs)) for costs in COSTS])
-    np.testing.assert_allclose(returns(rewards.squashed), each.max(0), rtol=1e-12)
-    assert rewards.chosen.tolist() == each.argmax(0).tolist() and len(set(rewards.chosen.tolist())) > 1
+def test_true_rewards_are_summed_in_double_precision_and_may_be_shifted_alone() -> None:
+    true = np.repeat(np.array([100.1, 100.1001], np.float32), 50_000)
+    spread = 50_000 * (float(true[-1]) - float(true[0]))
+    final = rescale(true, np.array([0, 50_000, 100_000]), replace(CONFIG, rescale=True))
+    np.testing.assert_allclose(final, 1000 / spread * true, rtol=1e-6)
+    shifted = rescale(np.array([0, 1, 0], np.float32), np.array([0, 3]), replace(CONFIG, shift=-1.0))  # IQL's rule for AntMaze
+    assert shifted.tolist() == [-1.0, 0.0, -1.0] and shifted.dtype == np.float32
 
 
 @pytest.mark.parametrize("shift", [0.0, -2.0])
@@ -73,20 +72,6 @@ def test_rescaled_returns_span_a_thousand_and_the_shift_comes_last(shift: float)
     plain = rewards_from_costs(COSTS, OFFSETS, CONFIG).squashed
     factor = 1000.0 / (returns(plain).max() - returns(plain).min())
     np.testing.assert_allclose(final, factor * plain + shift, rtol=1e-6)
-
-
-def test_shift_without_rescaling() -> None:
-    true = np.array([0.0, 1.0, 0.0], np.float32)
-    final = rescale(true, np.array([0, 3]), replace(CONFIG, shift=-1.0))  # IQL's rule for AntMaze
-    assert final.tolist() == [-1.0, 0.0, -1.0] and final.dtype == np.float32
-
-
-def test_rescaling_true_rewards_sums_in_double_precision() -> None:
-    true = np.tile(np.array([0.1, 0.3], np.float32), 50_000)
-    offsets = np.array([0, 40_000, 100_000])
-    final = rescale(true, offsets, replace(CONFIG, rescale=True))
-    totals = returns(final, offsets)
-    assert totals[1] - totals[0] == pytest.approx(1000.0, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -70,23 +70,12 @@ def test_look_ahead_cost_is_the_double_loop(k: int, n: int, m: int) -> None:
     np.testing.assert_allclose(look_ahead_cost(x, y, k).numpy(), naive_cost(x, y, k), rtol=1e-10, atol=1e-10)
 
 
-def test_no_look_ahead_is_not_the_same_term_twice() -> None:
-    torch.testing.assert_close(look_ahead_cost(AGENT, EXPERT, 0), squared_distances(AGENT, EXPERT))
-
-
-def test_squared_distances_far_from_the_origin() -> None:
+def test_squared_distances_of_a_batch_far_from_the_origin() -> None:
     """Intents and raw states may share a large offset; single precision must keep their differences."""
-    x, y = AGENT.float() + 1000.0, EXPERT.float() + 1000.0
-    exact = naive_cost(x.double(), y.double(), 0)
-    np.testing.assert_allclose(squared_distances(x, y).numpy(), exact, rtol=1e-3, atol=1e-3)
+    x, y = (torch.stack([states, 2 * states]).float() + 1000.0 for states in (AGENT, EXPERT))
+    for one, other, found in zip(x, y, squared_distances(x, y), strict=True):
+        np.testing.assert_allclose(found.numpy(), naive_cost(one.double(), other.double(), 0), rtol=1e-3, atol=1e-3)
     assert (squared_distances(x, x) >= 0).all()
-
-
-def test_squared_distances_of_a_batch() -> None:
-    x, y = torch.stack([AGENT, AGENT + 1]), torch.stack([EXPERT, EXPERT - 2])
-    batched = squared_distances(x, y)
-    for i in range(2):
-        np.testing.assert_allclose(batched[i].numpy(), naive_cost(x[i], y[i], 0), rtol=1e-10)
 
 
 def test_cosine_metric_is_one_minus_the_cosine() -> None:
@@ -137,22 +126,6 @@ def test_start_and_look_ahead_as_in_the_paper(start: Start, k: int) -> None:
     assert found.plan.shape == (17, 12 - first if start == "cut" else 12)
     assert found.cost.shape == (17,) and found.cost.dtype == np.float64
     np.testing.assert_allclose(found.cost, expected, rtol=1e-4, atol=1e-4 * expected.mean())
-
-
-def test_mask_pays_less_than_none_and_cut_keeps_its_mass() -> None:
-    agent = AGENT + (EXPERT[4] - AGENT[0])
-    starts: tuple[Start, ...] = get_args(Start)
-    by_start = {start: align(agent, EXPERT, replace(CONFIG, start=start)) for start in starts}
-    assert (by_start["mask"].cost <= by_start["none"].cost + 1e-12).all()
-    torch.testing.assert_close(by_start["mask"].plan, by_start["none"].plan)
-    assert by_start["cut"].plan.sum().item() == pytest.approx(1.0)
-
-
-def test_permuting_the_expert_permutes_the_plan() -> None:
-    order = np.random.default_rng(0).permutation(len(EXPERT))
-    plain, permuted = (align(AGENT, expert, replace(CONFIG, tolerance=1e-8)) for expert in (EXPERT, EXPERT[order]))
-    torch.testing.assert_close(permuted.plan, plain.plan[:, order], rtol=1e-5, atol=1e-9)
-    np.testing.assert_allclose(permuted.cost, plain.cost, rtol=1e-6)
 
 
 def total(alignment: Alignment) -> float:

@@ -107,6 +107,7 @@ def test_chunks_end_at_their_multiples_and_at_snapshots(tmp_path: Path) -> None:
     assert snapshots[60] == learner.layer.weight[0, 1] and snapshots[10] != snapshots[31]
     assert not (tmp_path / CHECKPOINT).exists()
     assert [point["step"] for point in fit(Walk(), 10, tmp_path, "a walk")] == [7, 10]  # the end always
+    assert fit(Walk(), 0, tmp_path, "a walk") == []
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +162,6 @@ def test_checkpoints_are_taken_by_the_clock_and_gone_on_from(tmp_path: Path, mon
     assert not list(tmp_path.rglob(".tmp-*"))
 
 
-def test_nothing_to_do(tmp_path: Path) -> None:
-    learner = Walk()
-    assert fit(learner, 0, tmp_path, "a walk") == [] and learner.chunks == []
-
-
 def test_each_member_has_its_own_curve(tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     curves = fit_members(Walk(), TOTAL, folders, "a walk")
@@ -174,6 +170,16 @@ def test_each_member_has_its_own_curve(tmp_path: Path) -> None:
     for member, curve in enumerate(curves):
         assert [point["step"] for point in curve] == [point["step"] for point in together]
         assert [point["loss"] for point in curve] == [point["loss"][member] for point in together]
+
+
+def test_a_checkpoint_of_another_group_is_not_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHECKPOINT_SECONDS", -1.0)
+    with pytest.raises(Killed):
+        fit_members(Walk(Fuse(17)), TOTAL, [tmp_path / "a", tmp_path / "b"], "a walk")
+    for other, steps in (("c", TOTAL), ("b", TOTAL - 35)):
+        learner = Walk()
+        fit_members(learner, TOTAL, [tmp_path / "a", tmp_path / other], "a walk")
+        assert sum(learner.chunks) == steps
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

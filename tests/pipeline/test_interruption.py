@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 
 from ailot_ray import store
 from ailot_ray.__main__ import main
+from ailot_ray.config import EvaluationConfig
 from ailot_ray.errors import StoreError
 from ailot_ray.files import sha256_of
 from ailot_ray.method.iql import IQL
@@ -28,9 +28,7 @@ from .conftest import TINY, OpenExperiment
 DRIVER = """
 import sys
 import ailot_ray.pipeline.fit as fit
-from ailot_ray import store
 from ailot_ray.__main__ import main
-from ailot_ray.errors import StoreError
 fit.CHECKPOINT_SECONDS = 0.0
 sys.exit(main())
 """
@@ -108,7 +106,8 @@ def test_killed_before_any_write_it_ends_in_the_same_bytes(
     """Every file and every folder gets its name by Path.replace: die at the first of them, at the second, and so on."""
 
     def trial(name: str) -> Experiment:
-        experiment = open_experiment(store=name, evaluation=replace(TINY["evaluation"], episodes=1, curve_episodes=0))
+        few = {"icvf": replace(TINY["icvf"], steps=4), "iql": replace(TINY["iql"], steps=4)}
+        experiment = open_experiment(store=name, evaluation=EvaluationConfig(episodes=1, curve_episodes=0), **few)
         evaluate(experiment, [0])[0]
         return experiment
 
@@ -128,7 +127,7 @@ def test_killed_before_any_write_it_ends_in_the_same_bytes(
         assert set(root.glob("[a-z]*/*")) == complete, "a folder without a manifest"
         kinds_at_death.add(len(complete))
         assert checksums(trial(f"killed-{last}").store.root) == expected, f"killed at write {last}"
-    assert kinds_at_death == {0, 1, 2, 3, 4} and last > 25
+    assert kinds_at_death == {0, 1, 2, 3, 4} and last > 20
 
 
 def _die_at(patched: pytest.MonkeyPatch, last: int) -> None:
@@ -204,11 +203,6 @@ def test_seeds_that_were_ready_stay_ready(method: Any, open_experiment: OpenExpe
     calls.clear()
     artefacts: list[Artefact] = train(experiment, [0, 1, 2])
     assert calls["fit"] == 2 and len({artefact.digest for artefact in artefacts}) == 3
-
-
-def test_torch_stays_on_one_thread(open_experiment: OpenExperiment) -> None:
-    open_experiment("bc")
-    assert torch.get_num_threads() == 1  # more would make the bytes depend on the machine
 
 
 def test_a_snapshot_that_was_damaged_on_the_way_is_not_sealed(open_experiment: OpenExperiment) -> None:

@@ -1,7 +1,5 @@
 """The package as a library: arrays in, policies out, nothing global changed, nothing read twice."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import pytest
 import torch
 
 import ailot_ray
-from ailot_ray import Config, Experiment, Store, evaluate, load_policy, relabel, relabel_arrays, train
+from ailot_ray import Config, evaluate, load_policy, relabel, relabel_arrays, train
 from ailot_ray.config import ICVFConfig
 from ailot_ray.data import d4rl
 from ailot_ray.data.trajectories import Dataset
@@ -26,7 +24,7 @@ def test_arrays_are_relabelled_as_a_file_is(method: str, open_experiment: OpenEx
     expected = load_rewards(relabel(experiment, [3])[0])
     data, best = experiment.dataset, experiment.experts[0]
     config = Config(method=method, device="cpu", icvf=TINY["icvf"])
-    given = (data.observations, data.lengths, [best.observations], tmp_path / "arrays")
+    given = (data.observations, data.lengths, [best.observations], str(tmp_path / "arrays"))
     rewards = relabel_arrays(*given, config, seed=3)
     assert rewards.shape == (len(data),) and rewards.dtype == np.float32
     # the file tells the successor of a last step, and how an episode ended; the states alone do not
@@ -91,12 +89,6 @@ def test_opening_and_running_leave_torch_as_it_was(open_experiment: OpenExperime
         torch.set_num_threads(before)
 
 
-def test_a_store_may_be_a_string(tmp_path: Path, hopper: Path) -> None:
-    config = Config(task="hopper-medium-v2", data=hopper, method="otr")
-    opened = Experiment.open(config, str(tmp_path / "store"))
-    assert opened.store.root == Store(str(tmp_path / "store")).root
-
-
 def test_a_file_is_read_once_in_a_process(
     open_experiment: OpenExperiment, hopper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,9 +103,3 @@ def test_a_file_is_read_once_in_a_process(
 def test_the_public_names_are_there_and_documented() -> None:
     for name in ailot_ray.__all__:
         assert getattr(ailot_ray, name).__doc__, name
-
-
-def test_importing_the_package_loads_and_changes_nothing() -> None:
-    code = "import sys, os; before = {**os.environ}; import ailot_ray; print(os.environ == before, 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.split() == ["True", "False"]

@@ -152,6 +152,9 @@ def test_what_cannot_be_checked_is_refused_in_one_line(tmp_path: Path) -> None:
         check_arrays(tmp_path, "hopper-medium-v2", arrays | {"infos/qpos": np.zeros((90, 9))})
     with pytest.raises(DataError, match=r"infos/qvel has shape \(4, 6\), but observations has 90 rows"):
         check_arrays(tmp_path, "hopper-medium-v2", arrays | {"infos/qvel": np.zeros((4, 6))})
+    with pytest.raises(DataError, match="finds no step whose"):  # shorter than the steps that are played from rest
+        short = record("door-human-v1", episodes=2, steps=12)
+        check_arrays(tmp_path, "door-human-v1", short, without=("next_observations",))
     with pytest.raises(DataError, match="finds no step whose state and successor the file tells"):
         clipped = arrays["observations"].copy()
         clipped[:, 7] = 10.0

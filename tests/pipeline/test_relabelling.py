@@ -19,6 +19,7 @@ from ailot_ray.method.transport import align as align_pair
 from ailot_ray.pipeline import Experiment, align, load_report, load_rewards, pretrain, relabel
 from ailot_ray.pipeline.align import PartSolver, load_costs, part_path
 from ailot_ray.pipeline.pretrain import load_encoder
+from ailot_ray.pipeline.relabel import load_shares
 
 from .conftest import ENDS, LENGTHS, OpenExperiment
 
@@ -79,6 +80,7 @@ def test_rewards_are_those_of_the_costs(open_experiment: OpenExperiment) -> None
     squashed = 2.0 * np.exp(-0.7 * costs / np.median(costs))
     table = pq.read_table(relabel(experiment, [0])[0].path("rewards.parquet"))
     np.testing.assert_allclose(table["squashed"].to_numpy(), squashed, rtol=1e-12)
+    np.testing.assert_allclose(load_shares(experiment, 0), squashed / 2.0, rtol=1e-12)
     returns = [squashed[rows].sum() for rows in experiment.dataset.rows()]
     np.testing.assert_allclose(
         load_rewards(relabel(experiment, [0])[0]), squashed * 1000 / (max(returns) - min(returns)), rtol=1e-6
@@ -92,11 +94,7 @@ def test_the_report_of_ailot(open_experiment: OpenExperiment, hopper: Path) -> N
     report = to_builtins(load_report(experiment, 0))
     returns, best = experiment.dataset.returns(), int(experiment.dataset.returns().argmax())
     assert report["experts"] == [
-        {
-            "origin": f"{hopper}, trajectory {best}",
-            "steps": LENGTHS[best],
-            "true_return": pytest.approx(returns[best]),
-        }
+        {"origin": f"{hopper}, trajectory {best}", "steps": LENGTHS[best], "true_return": pytest.approx(returns[best])}
     ]
     assert (report["trajectories"], report["transitions"], report["seed"]) == (12, sum(LENGTHS), 0)
     assert (report["solves"], report["unconverged"], report["short_trajectories"]) == (12, 0, 0)
@@ -127,15 +125,6 @@ def test_the_reports_of_the_baselines(open_experiment: OpenExperiment) -> None:
     assert otr["solves"] == 12 and otr["marginal_error"]["worst"] < 2
     assert seabo["solves"] == 0 and seabo["marginal_error"] is None and seabo["coherence"] is None
     assert otr["coherence"] is not None and otr["look_ahead_distance"] is None  # k = 0
-
-
-def test_rewards_that_all_vanish_cannot_be_rescaled(open_experiment: OpenExperiment) -> None:
-    experiment = open_experiment(
-        reward=RewardConfig(tau=1e9), expert=None, transport=TransportConfig(space="raw", k=1, epsilon=1.0)
-    )
-    with pytest.raises(ConfigError, match=r"--reward.rescale False, or lower --reward.tau"):
-        relabel(experiment, [0])[0]
-    assert not list(experiment.store.root.glob("rewards/*"))
 
 
 @pytest.mark.parametrize("steps", [70, 5])
@@ -177,30 +166,18 @@ def test_of_two_experts_each_trajectory_takes_the_better(method: str, open_exper
     assert to_builtins(load_report(experiment, 0))["solves"] == 24
 
 
-def test_experts_beyond_the_file_are_refused(open_experiment: OpenExperiment) -> None:
-    with pytest.raises(DataError, match=r"--experts asks for 13 trajectories .* which has 12"):
-        relabel(open_experiment(experts=13), [0])[0]
-
-
-def test_a_look_ahead_beyond_the_expert_is_refused_before_any_work(
-    open_experiment: OpenExperiment, calls: Counter[str]
-) -> None:
-    experiment = open_experiment(transport=TransportConfig(k=14))
-    assert len(experiment.experts[0].observations) == 14
-    with pytest.raises(ConfigError, match=r"--transport.k 14 looks beyond the end of an expert trajectory \(14 steps\)"):
-        relabel(experiment, [0])[0]
-    assert not calls
-    relabel(open_experiment(transport=TransportConfig(k=13)), [0])[0]
-
-
-def test_a_look_ahead_beyond_every_trajectory_is_refused(
+def test_a_look_ahead_beyond_an_end_is_refused_before_any_work(
     open_experiment: OpenExperiment, calls: Counter[str], tmp_path: Path
 ) -> None:
+    with pytest.raises(ConfigError, match=r"--transport.k 14 looks beyond the end of an expert trajectory \(14 steps\)"):
+        relabel(open_experiment(transport=TransportConfig(k=14)), [0])
+    with pytest.raises(ConfigError, match=r"of an expert trajectory \(8 steps\)"):  # the shortest of them
+        relabel(open_experiment(experts=12, transport=TransportConfig(k=8)), [0])
     expert = write_hdf5(tmp_path / "expert.hdf5", episodes([60], ["timeout"], seed=7))
-    experiment = open_experiment(expert=expert, transport=TransportConfig(k=30))
     with pytest.raises(ConfigError, match=r"--transport.k 30 .* the longest trajectory of the dataset \(30 steps\)"):
-        relabel(experiment, [0])[0]
+        relabel(open_experiment(expert=expert, transport=TransportConfig(k=30)), [0])
     assert not calls
+    relabel(open_experiment(transport=TransportConfig(k=13)), [0])
 
 
 def test_behaviour_cloning_has_nothing_to_relabel(open_experiment: OpenExperiment) -> None:

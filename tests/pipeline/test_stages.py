@@ -16,9 +16,7 @@ from ailot_ray.envs import Episode
 from ailot_ray.files import sha256_of
 from ailot_ray.methods import METHODS
 from ailot_ray.pipeline import Experiment, align, evaluate, load_policy, pretrain, record_policy, relabel, score_snapshot, train
-from ailot_ray.pipeline.train import snapshot_steps
 from ailot_ray.report.record import load_trials
-from ailot_ray.resolve import relevant_settings
 from ailot_ray.store import MANIFEST, RUN, Artefact, digest_of
 
 from .conftest import ENDS, LENGTHS, TINY, OpenExperiment
@@ -70,53 +68,29 @@ def test_every_stage_runs_once_and_is_read_back_afterwards(
     assert {path: path.stat().st_mtime_ns for path in experiment.store.root.glob("*/*/*")} == written
 
 
-def test_another_tau_reuses_the_alignment(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
-    experiment = open_experiment()
-    one, other = relabel(experiment, [0])[0], relabel(open_experiment(reward=RewardConfig(tau=0.1)), [0])[0]
-    assert one.digest != other.digest
-    assert count_of(experiment.store.root, "alignment") == 1
-    assert (calls["align_pair"], calls["fit"], calls["rewards_from_costs"]) == (12, 1, 2)
-    assert sha256_of(one.path("rewards.parquet")) != sha256_of(other.path("rewards.parquet"))
-
-
-def test_another_expectile_reuses_the_rewards(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
-    experiment = open_experiment()
-    one = train(experiment, [0])[0]
-    other = train(open_experiment(iql=replace(TINY["iql"], expectile=0.9)), [0])[0]
-    assert one.digest != other.digest
-    assert (calls["fit"], calls["align_pair"], calls["rewards_from_costs"]) == (3, 12, 1)
-    assert count_of(experiment.store.root, "rewards") == 1 and count_of(experiment.store.root, "policies") == 2
-
-
-def test_another_k_needs_a_new_alignment_of_the_same_intents(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
-    experiment = open_experiment()
-    one, other = align(experiment, [0])[0], align(open_experiment(transport=TransportConfig(k=0)), [0])[0]
-    assert one.digest != other.digest
-    assert (calls["fit"], calls["align_pair"]) == (1, 24)
-    assert count_of(experiment.store.root, "intents") == 1
-
-
-def test_only_an_alignment_of_intents_depends_on_the_seed(open_experiment: OpenExperiment) -> None:
-    for method in ("otr", "seabo"):
-        experiment = open_experiment(method)
-        assert align(experiment, [0])[0].digest == align(experiment, [1])[0].digest
-    experiment = open_experiment("ailot")
-    assert align(experiment, [0])[0].digest != align(experiment, [1])[0].digest
-    raw = open_experiment("ailot", transport=TransportConfig(space="raw"))
-    assert align(raw, [0])[0].digest == align(raw, [1])[0].digest
-
-
-def test_evaluating_longer_reuses_the_policies(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
-    evaluate(open_experiment("bc"), [0])[0]
-    evaluate(open_experiment("bc", evaluation=EvaluationConfig(episodes=4, curve_episodes=0)), [0])[0]
-    assert calls == {"fit": 1, "roll_out": 3}  # without a curve only the last snapshot is played
-
-
-def test_scores_of_another_simulator_are_other_scores_of_the_same_policies(open_experiment: OpenExperiment) -> None:
-    ours, d4rls = open_experiment("bc"), open_experiment("bc", evaluation=EvaluationConfig(simulator="d4rl"))
-    assert ours.keys(0)["scores"] != d4rls.keys(0)["scores"]
-    assert ours.keys(0)["policies"] == d4rls.keys(0)["policies"]
-    assert relevant_settings(d4rls.config)["evaluation.simulator"] == "d4rl"
+@pytest.mark.parametrize(
+    ("method", "stage", "change", "work"),
+    [
+        ("ailot", relabel, {"reward": RewardConfig(tau=0.1)}, {"rewards_from_costs": 1}),
+        ("ailot", train, {"iql": replace(TINY["iql"], expectile=0.9)}, {"fit": 1}),
+        ("ailot", align, {"transport": TransportConfig(k=0)}, {"align_pair": 12}),
+        (
+            "bc",
+            evaluate,
+            {"evaluation": EvaluationConfig(episodes=4, curve_episodes=0)},
+            {"roll_out": 1},
+        ),
+    ],
+)
+def test_another_setting_does_again_what_comes_of_it_alone(
+    method: str, stage: Any, change: dict[str, Any], work: dict[str, int], open_experiment: OpenExperiment, calls: Counter[str]
+) -> None:
+    (one,) = stage(open_experiment(method), [0])
+    calls.clear()
+    (other,) = stage(open_experiment(method, **change), [0])
+    assert calls == work
+    made = finished(one.folder.parents[1])
+    assert made[f"{one.kind}/{one.folder.name}"] != made[f"{other.kind}/{other.folder.name}"]
 
 
 def test_the_games_are_those_that_the_settings_ask_for(
@@ -182,14 +156,10 @@ def test_the_bytes_depend_on_configuration_and_seed_alone(method: str, open_expe
         pretrain(company, [2, 0, 1])
     train(company, [2, 0, 1])
     evaluate(company, [0])[0]
+    assert len({sha256_of(one.path("curve.json")) for one in train(company, [2, 0, 1])}) == 3, "seeds differ"
     expected, found = finished(alone.store.root), finished(company.store.root)
     assert len(expected) == len(KINDS[method])
     assert {name: found.get(name) for name in expected} == expected
-
-
-def test_seeds_differ(open_experiment: OpenExperiment) -> None:
-    one, other = train(open_experiment("bc"), [0, 1])
-    assert sha256_of(one.path("actor-00000008.safetensors")) != sha256_of(other.path("actor-00000008.safetensors"))
 
 
 def scores_of(open_experiment: OpenExperiment, method: str = "ailot") -> tuple[Experiment, Artefact]:
@@ -236,15 +206,6 @@ def test_the_report_reads_the_scores(open_experiment: OpenExperiment) -> None:
     assert trial.config["iql.steps"] == 9
 
 
-def test_the_last_snapshot_is_the_policy_and_the_earlier_ones_differ(open_experiment: OpenExperiment) -> None:
-    experiment = open_experiment("bc")
-    policies = train(experiment, [0])[0]
-    states = experiment.dataset.observations
-    halfway, last = (load_policy(policies.folder, step)(states) for step in snapshot_steps(8, 2))
-    assert last.shape == (len(states), 3) and np.abs(last).max() <= 1.0
-    assert not np.array_equal(halfway, last)
-
-
 def test_what_is_scored_while_learning_is_not_played_again(open_experiment: OpenExperiment, calls: Counter[str]) -> None:
     experiment = open_experiment("bc")
     told: list[Any] = []
@@ -267,12 +228,6 @@ def test_a_snapshot_of_no_episodes_is_not_scored(open_experiment: OpenExperiment
     assert score_snapshot(experiment, 0, 4, tmp_path / "is not even opened") is None
 
 
-def test_pretraining_tells_of_each_point(open_experiment: OpenExperiment) -> None:
-    told: list[tuple[list[int], int]] = []
-    (intents,) = pretrain(open_experiment(), [2], lambda seeds, point: told.append((list(seeds), point["step"])))
-    assert told == [([2], point["step"]) for point in json.loads(intents.path("curve.json").read_text())]
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_keys_are_known_before_anything_is_made(method: str, open_experiment: OpenExperiment) -> None:
     experiment = open_experiment(method)
@@ -292,3 +247,9 @@ def test_a_policy_that_saw_few_transitions_is_warned_about(
     train(harsh, [5])
     (record,) = caplog.records
     assert "seed 5 ended on an effective" in record.getMessage() and "--iql.temperature" in record.getMessage()
+
+
+def test_pretraining_tells_of_each_point(open_experiment: OpenExperiment) -> None:
+    told: list[tuple[list[int], int]] = []
+    (intents,) = pretrain(open_experiment(), [2], lambda seeds, point: told.append((list(seeds), point["step"])))
+    assert told == [([2], point["step"]) for point in json.loads(intents.path("curve.json").read_text())]

@@ -136,10 +136,7 @@ def test_each_sign_of_a_poor_encoder() -> None:
     assert signs() == []
     one(signs(isometry=intents(None)), r"alike \(a collapsed encoder\): .*--icvf.steps \(6\)$")
     one(signs(isometry=intents(0.4)), r"than distances of raw states do \(0.40 against 0.50; a poor encoder\)")
-    one(
-        signs(isometry=intents(0.604)),
-        r"than those of an untrained encoder do \(0.60 against 0.60; .*--icvf.steps \(6\)$",
-    )
+    one(signs(isometry=intents(0.604)), r"than those of an untrained encoder do \(0.60 against 0.60; .*--icvf.steps \(6\)$")
     assert signs(isometry=intents(0.62)) == []
 
 

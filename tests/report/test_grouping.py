@@ -129,3 +129,28 @@ def test_a_curve_is_over_the_trials_that_reach_a_step(tmp_path: Path, write_tria
     steps, means, spread, counts = mean_curve(load_trials(tmp_path / "store"))
     assert steps.tolist() == [5, 10] and means.tolist() == [10.0, 25.0] and counts.tolist() == [1, 2]
     assert spread.tolist() == pytest.approx([0.0, np.std([20, 30], ddof=1)])
+
+
+def test_scores_of_the_two_simulators_never_share_a_row(tmp_path: Path, write_trial: WriteTrial) -> None:
+    write_trial("bc", 0)  # from before there was a choice
+    write_trial("bc", 1, evaluation__simulator="gymnasium")
+    write_trial("bc", 2, evaluation__simulator="d4rl")
+    rows = [row for row in group(load_trials(tmp_path / "store")) if row.method == "bc"]
+    assert {row.settings["evaluation.simulator"]: row.seeds for row in rows} == {"gymnasium": (0, 1), "d4rl": (2,)}
+
+
+def test_a_row_of_d4rls_simulator_says_so_where_most_rows_are_and_where_no_other_is(
+    tmp_path: Path, write_trial: WriteTrial
+) -> None:
+    for k in (0, 2):
+        write_trial(transport__k=k, evaluation__simulator="d4rl")
+    write_trial(transport__k=2, evaluation__simulator="gymnasium")
+    write_trial("bc", evaluation__simulator="d4rl")
+    write_trial("otr", evaluation__simulator="gymnasium")
+    texts = [(row.method, row.settings_text) for row in group(load_trials(tmp_path / "store"))[1:]]
+    assert sorted(texts) == [
+        *(("ailot", f"evaluation.simulator={name}") for name in ("d4rl", "gymnasium")),
+        ("ailot", "transport.k=0 evaluation.simulator=d4rl"),
+        ("bc", "evaluation.simulator=d4rl"),
+        ("otr", ""),
+    ]

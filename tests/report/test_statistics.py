@@ -29,21 +29,6 @@ from ailot_ray.report.statistics import (
 SCORES = st.lists(st.floats(-50, 150), min_size=1, max_size=30)
 
 
-def test_by_hand() -> None:
-    assert mean([1, 2, 6]) == 3.0
-    assert std([1, 2, 6]) == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
-    # Eight scores: the two lowest and the two highest go, -100 and 1000 with them.
-    assert interquartile_mean([1000, 3, 1, 4, -100, 5, 2, 6]) == pytest.approx((2 + 3 + 4 + 5) / 4)
-    # Three scores: a quarter of three is less than one, so all stay.
-    assert interquartile_mean([0, 0, 9]) == pytest.approx(3.0)
-
-
-def test_a_single_seed_has_no_spread() -> None:
-    assert mean([7.5]) == interquartile_mean([7.5]) == 7.5
-    assert math.isnan(std([7.5]))
-    assert all(math.isnan(end) for end in bootstrap_interval([[1.0, 2.0], [7.5]], np.random.default_rng(0)))
-
-
 @pytest.mark.parametrize("function", [mean, std, interquartile_mean])
 def test_no_scores_are_refused(function: object) -> None:
     assert callable(function)
@@ -60,32 +45,34 @@ def test_agree_with_sums_over_sorted_scores(scores: list[float]) -> None:
     middle = ordered[cut : len(scores) - cut]
     assert mean(scores) == pytest.approx(sum(scores) / len(scores), abs=1e-9)
     assert interquartile_mean(scores) == pytest.approx(sum(middle) / len(middle), abs=1e-9)
-    if len(scores) > 1:
+    if len(scores) == 1:
+        assert math.isnan(std(scores))
+    else:
         # scipy's tstd warns of scores that are nearly equal; the standard library works in fractions.
         assert std(scores) == pytest.approx(statistics.stdev(scores), abs=1e-9)
 
 
-def exact_interval(scores: list[float]) -> tuple[float, float]:
+def exact_interval(scores: list[float], confidence: float) -> tuple[float, float]:
     """The percentile interval over all nⁿ resamples, without any chance."""
     means = [sum(resample) / len(scores) for resample in itertools.product(scores, repeat=len(scores))]
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return float(low), float(high)
 
 
-def test_interval_is_that_of_all_resamples() -> None:
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+def test_interval_is_that_of_all_resamples(confidence: float) -> None:
     scores = [10.0, 12.0, 17.0, 30.0, 31.0]
-    assert bootstrap_interval([scores], np.random.default_rng(0)) == pytest.approx(exact_interval(scores), abs=0.5)
+    found = bootstrap_interval([scores], np.random.default_rng(0), confidence)
+    assert found == pytest.approx(exact_interval(scores, confidence), abs=0.5)
 
 
 def test_interval_resamples_within_strata_only() -> None:
     """Two tasks whose scores differ by 100 but not within: pooled resampling would give an interval tens wide."""
     low, high = bootstrap_interval([[0.0, 2.0, 4.0], [100.0, 102.0, 104.0]], np.random.default_rng(0))
     assert 50.0 <= low < 52.0 < high <= 54.0
-
-
-def test_strata_weigh_the_same_whatever_their_seeds() -> None:
-    interval = bootstrap_interval([[0.0] * 9, [10.0] * 3], np.random.default_rng(0))
-    assert interval == pytest.approx((5.0, 5.0))
+    uneven = bootstrap_interval([[0.0] * 9, [10.0] * 3], np.random.default_rng(0))
+    assert uneven == pytest.approx((5.0, 5.0)), "strata weigh the same whatever their seeds"
+    assert all(math.isnan(end) for end in bootstrap_interval([[1.0, 2.0], [7.5]], np.random.default_rng(0)))
 
 
 @given(st.lists(st.floats(-50, 150), min_size=2, max_size=8), st.integers(0, 99))
@@ -93,19 +80,6 @@ def test_interval_lies_within_the_scores_and_repeats_with_its_seed(scores: list[
     low, high = bootstrap_interval([scores], np.random.default_rng(seed), resamples=200)
     assert min(scores) - 1e-9 <= low <= high + 1e-9 <= max(scores) + 2e-9
     assert (low, high) == bootstrap_interval([scores], np.random.default_rng(seed), resamples=200)
-
-
-def test_a_large_sample_agrees_with_the_normal_interval() -> None:
-    scores = np.random.default_rng(3).normal(50, 10, 400)
-    expected = stats.norm.interval(0.95, scores.mean(), stats.sem(scores))
-    assert bootstrap_interval([scores], np.random.default_rng(0)) == pytest.approx(expected, abs=0.1)
-
-
-def test_a_higher_confidence_is_wider() -> None:
-    scores = list(np.random.default_rng(1).normal(50, 10, 10))
-    narrow = bootstrap_interval([scores], np.random.default_rng(0), confidence=0.5)
-    wide = bootstrap_interval([scores], np.random.default_rng(0), confidence=0.99)
-    assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
 MATRICES = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4)).flatmap(
@@ -128,9 +102,8 @@ def test_aggregates_are_rliables(matrices: tuple[list[list[int]], list[list[int]
     assert probability_of_improvement(list(y.T), list(x.T)) == pytest.approx(1 - expected)
 
 
-def test_improvement_by_hand() -> None:
+def test_improvement_of_unequal_numbers_of_runs() -> None:
     assert probability_of_improvement([[1.0, 2.0]], [[0.0, 1.0, 3.0]]) == pytest.approx((1.5 + 2) / 6)
-    assert probability_of_improvement([[1.0], [5.0]], [[0.0], [5.0]]) == pytest.approx(0.75)
     with pytest.raises(ValueError, match="same tasks, got 1 and 2"):
         probability_of_improvement([[1.0]], [[1.0], [2.0]])
 
@@ -197,16 +170,6 @@ def test_profile_of_single_runs_has_no_band() -> None:
     assert share.tolist() == [0.5] and np.isnan(low).all() and np.isnan(high).all()
 
 
-def test_stratified_intervals_cover_as_promised() -> None:
-    """Of 200 studies with 8 seeds on 3 tasks, the 95 % interval of the mean holds the truth in nearly as many as it says."""
-    rng = np.random.default_rng(5)
-    levels, covered = np.array([0.0, 40.0, 80.0]), 0
-    for _ in range(200):
-        low, high = bootstrap_interval([rng.normal(level, 10, 8) for level in levels], rng, resamples=400)
-        covered += low <= levels.mean() <= high
-    assert 0.88 <= covered / 200 <= 0.99
-
-
 def test_the_mean_of_few_runs_has_students_interval() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(50, 10, 5)
@@ -227,10 +190,3 @@ def test_an_interval_of_few_runs_covers_the_mean_as_often_as_it_says(runs: int) 
         low, high = mean_interval([rng.normal(level, 10, runs) for level in levels], rng)
         inside += low <= levels.mean() <= high
     assert 0.93 <= inside / trials <= 0.98
-
-
-def test_a_bootstrap_of_few_runs_is_too_narrow() -> None:
-    """Why there is a rule for few runs: 75 % where 95 % are said."""
-    rng = np.random.default_rng(3)
-    ends = [bootstrap_interval([rng.normal(0, 1, 3)], rng, resamples=500) for _ in range(400)]
-    assert 0.68 <= np.mean([low <= 0 <= high for low, high in ends]) <= 0.82
