@@ -1,5 +1,7 @@
 """The errors a user can cause, each a single line that names the thing and the remedy."""
 
+import errno
+
 
 class AilotError(Exception):
     """Base of every error that the command line prints as one line, without a traceback."""
@@ -24,6 +26,12 @@ class SimulatorError(AilotError):
 def one_line(error: BaseException) -> str:
     """What an exception says, on one printable line; its type where it says nothing."""
     return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def way_out(error: OSError) -> str:
+    """What to do about a file that the operating system refuses."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "free some space" if full else "check that the folder is there, and that you may write it"
 
 
 def printable(text: str) -> str:

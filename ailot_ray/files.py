@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ailot_ray.errors import StoreError
+from ailot_ray.errors import StoreError, way_out
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
-        raise StoreError(f"cannot write {path} ({reason}): free some space or choose another place") from error
+        raise StoreError(f"cannot write {path} ({reason}): {way_out(error)}, or choose another place") from error
     finally:
         with contextlib.suppress(OSError):  # its folder may be none
             temporary.unlink(missing_ok=True)

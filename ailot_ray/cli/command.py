@@ -13,7 +13,7 @@ from typing import Any
 
 import tyro
 
-from ailot_ray.errors import AilotError, one_line
+from ailot_ray.errors import AilotError, one_line, way_out
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -84,7 +84,7 @@ def run_command(verbs: Any, program: str, about: str, arguments: Sequence[str], 
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         reason = " ".join(str(error.strerror or error).split())
-        print(f"ailot_ray: {reason}{where}: free some space or choose another --store", file=sys.stderr)
+        print(f"ailot_ray: {reason}{where}: {way_out(error)}, or choose another --store", file=sys.stderr)
         return FAILURE
     except KeyboardInterrupt:
         print("ailot_ray: interrupted; the same command goes on where this one stopped", file=sys.stderr)

@@ -24,7 +24,8 @@ class Rewards:
 def rewards_from_costs(costs: NDArray[np.float64], offsets: NDArray[np.int64], config: RewardConfig) -> Rewards:
     """Turn costs (K, N) of K experts into rewards; each trajectory takes the expert that gives it the largest return.
 
-    Raises ConfigError where the rewards cannot be rescaled, because all trajectories have the same return.
+    Raises ConfigError where the rewards cannot be rescaled, because all trajectories have the same return,
+    and where they are too large for single precision.
     """
     assert config.alpha is not None and config.tau is not None
     scale = float(np.median(costs)) if config.scale == "median" else 1.0
@@ -43,9 +44,17 @@ def rescale(rewards: NDArray[np.floating], offsets: NDArray[np.int64], config: R
         returns = np.add.reduceat(rewards.astype(np.float64), offsets[:-1])
         spread = float(returns.max() - returns.min())
         if spread <= 1e-8 * max(1.0, float(np.abs(returns).max())):
-            raise ConfigError(
-                "--reward.rescale divides by the spread of the trajectories' returns, which is 0 here: "
-                "set --reward.rescale False, or lower --reward.tau if all rewards have collapsed to 0"
+            cause = (
+                "mark in `timeouts` where the data's episodes end, which are one trajectory now"
+                if len(returns) == 1
+                else "lower --reward.tau, since all rewards have collapsed to 0"
+                if not returns.any()
+                else "set --reward.rescale False"
             )
+            raise ConfigError(f"--reward.rescale divides by the spread of the trajectories' returns, which is 0 here: {cause}")
         factor = 1000.0 / spread
-    return np.asarray(rewards * factor + (config.shift or 0.0), np.float32)
+    with np.errstate(over="ignore"):
+        final = np.asarray(rewards * factor + (config.shift or 0.0), np.float32)
+    if not np.isfinite(final).all():
+        raise ConfigError(f"rewards go beyond float32 (largest {np.abs(rewards).max() * factor:.3g}): lower --reward.alpha")
+    return final

@@ -47,7 +47,7 @@ def test_a_disk_that_fills_up(name: str, work: Command, store: Path) -> None:
     before = finished(store)
     with files_no_larger_than(limit):
         ended = work(*arguments)
-    require_one_line(ended, rf"cannot write .*{file} \(.*File too large\): free some space or choose another place")
+    require_one_line(ended, rf"cannot write .*{file} \(.*File too large\): free some space, or choose another place")
     assert name == "run" or finished(store) == before
     require_nothing_half_written(store)
     assert work(*arguments).status == 0, "the same command goes on when there is space"

@@ -75,20 +75,29 @@ def test_rescaled_returns_span_a_thousand_and_the_shift_comes_last(shift: float)
 
 
 @pytest.mark.parametrize(
-    ("costs", "offsets"),
+    ("costs", "offsets", "remedy"),
     [
-        (np.full((1, 12), 2.0), np.array([0, 4, 8, 12])),  # all alike
-        (np.full((1, 12), 1e5), np.array([0, 3, 8, 12])),  # all collapsed to 0
-        (COSTS[:1], np.array([0, 11])),  # but one trajectory
-        (np.full((1, 12), 0.1) + 1e-14 * np.arange(12), np.array([0, 4, 8, 12])),  # alike but for rounding
+        (np.full((1, 12), 2.0), np.array([0, 4, 8, 12]), "--reward.rescale False"),  # all alike
+        (np.full((1, 12), 1e5), np.array([0, 3, 8, 12]), "lower --reward.tau"),  # all collapsed to 0
+        (COSTS[:1], np.array([0, 11]), "mark in `timeouts`"),  # but one trajectory
+        (
+            np.full((1, 12), 0.1) + 1e-14 * np.arange(12),
+            np.array([0, 4, 8, 12]),
+            "--reward.rescale False",
+        ),  # alike but for rounding
     ],
 )
-def test_equal_returns_cannot_be_rescaled(costs: np.ndarray, offsets: np.ndarray) -> None:
+def test_equal_returns_cannot_be_rescaled(costs: np.ndarray, offsets: np.ndarray, remedy: str) -> None:
     config = replace(CONFIG, rescale=True)
-    with pytest.raises(ConfigError, match=r"--reward.rescale .*--reward.tau") as error:
+    with pytest.raises(ConfigError, match=f"--reward.rescale .*{remedy}") as error:
         rewards_from_costs(costs, offsets, config)
     assert "\n" not in str(error.value)
     rewards_from_costs(costs, offsets, replace(config, rescale=False))
+
+
+def test_rewards_beyond_single_precision_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"beyond float32 .*lower --reward.alpha"):
+        rewards_from_costs(COSTS[:1], np.array([0, 5, 11]), replace(CONFIG, alpha=1e39))
 
 
 @given(
