@@ -1,6 +1,7 @@
 """The plots: what is drawn where, and that the files are whole."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -9,9 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ailot_ray.errors import StoreError
-from ailot_ray.report.figures.canvas import tips
+from ailot_ray.mazes import MAZES
+from ailot_ray.report.figures.canvas import tips, to_svg
 from ailot_ray.report.figures.histograms import plot_histograms
+from ailot_ray.report.figures.maps import plot_rewards_on_maze
+from ailot_ray.report.figures.measures import plot_measures
 from ailot_ray.report.figures.overview import plot_learning_curves, plot_scores
+from ailot_ray.report.page.browser import EXPLAIN, Page
 from ailot_ray.report.record import load_trials
 from ailot_ray.report.results import collect
 from ailot_ray.report.tables import NOTHING_YET
@@ -165,3 +170,22 @@ def test_an_empty_store_and_a_bad_place_are_one_line(tmp_path: Path, store: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot write .*scores\.png"):
         plot_scores(load_trials(store), tmp_path / "file" / "scores.png")
+
+
+@pytest.mark.parametrize("name", [r"$\badcmd$", "$x^2$", "a\x01b"])
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_names_are_drawn_as_they_are(name: str, tmp_path: Path, write_trial: WriteTrial) -> None:
+    """Else a formula in a file's name ends a run in a traceback after all of its training."""
+    for i in range(16):
+        values = {"expert__of": name * (i % 4), "plugin__k": name * (i // 4 % 4)}
+        write_trial(name, 0, {1000: [float(i)]}, source=f"/data/{name}.hdf5", **values)
+    page = Page(load_trials(tmp_path / "store"))
+    figures = [page.figure(view, page.choice(view)) for view in EXPLAIN]
+    figures += [plot_learning_curves(page.runs, tmp_path / "1.png"), plot_scores(page.runs, tmp_path / "2.png")]
+    figures += [plot_histograms({name: [0.5, 0.1]}, 0.02, tmp_path / "3.png")]
+    figures += [plot_measures([(name, {name: [1.0]}), ("b", {name: [2.0]})], tmp_path / "4.png")]
+    maze, places = MAZES["AntMaze-umaze"], np.array([[0, 0], [4, 0], [4, 4]], np.float32)
+    rewards, offsets = np.arange(3, dtype=np.float32), np.array([0, 3])
+    figures += [plot_rewards_on_maze(maze, places, rewards, offsets, [places], tmp_path / "5.png", name)]
+    for figure in figures:
+        assert name.replace("\x01", "�") in "".join(ElementTree.fromstring(to_svg(figure, "one")).itertext())

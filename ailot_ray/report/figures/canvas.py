@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import textwrap
 import threading
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from ailot_ray.files import replacing
 from ailot_ray.report.figures.series import Panel
@@ -24,6 +26,8 @@ LEGEND_WIDTH = 75
 _DPI = 130
 _SVG = "http://www.w3.org/2000/svg"
 _TIP = "tip¦"
+_NOT_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Signs that a name may hold and an SVG may not."""
 _OPTIONS = threading.Lock()
 """Matplotlib's options are the process's: one figure at a time."""
 ElementTree.register_namespace("", _SVG)
@@ -118,6 +122,7 @@ def tips(artist: Artist) -> list[str]:
 
 def save(figure: Figure, path: Path) -> Figure:
     """Write the figure to the PNG file `path`. Raises StoreError where it cannot be written."""
+    _literal(figure)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
     return figure
@@ -126,6 +131,7 @@ def save(figure: Figure, path: Path) -> Figure:
 def to_svg(figure: Figure, name: str) -> str:
     """The figure as an SVG element with its hover texts. `name` must differ between the figures of one page."""
     text = io.StringIO()
+    _literal(figure)
     with _OPTIONS, rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         engine = figure.get_layout_engine()
         if engine is not None:  # else every mark is drawn twice, once for the layout
@@ -133,7 +139,7 @@ def to_svg(figure: Figure, name: str) -> str:
             engine.execute(figure)
             figure.set_layout_engine("none")
         figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
-    root = ElementTree.fromstring(text.getvalue())
+    root = ElementTree.fromstring(_NOT_XML.sub("�", text.getvalue()))
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(metadata)
     for group in list(root.iter(f"{{{_SVG}}}g")):
@@ -141,6 +147,12 @@ def to_svg(figure: Figure, name: str) -> str:
         if gid.startswith(_TIP):
             _tell(group, gid.removeprefix(_TIP).split("¦"))
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _literal(figure: Figure) -> None:
+    """Draw every text as it is: names of files, tasks and methods may hold dollar signs, which would be read as formulas."""
+    for text in figure.findobj(Text):
+        text.set(parse_math=False)
 
 
 def _tell(group: ElementTree.Element, texts: Sequence[str]) -> None:

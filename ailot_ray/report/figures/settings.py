@@ -78,6 +78,7 @@ def _value_axis(axis: Axes, values: Sequence[Any], numeric: bool) -> None:
         return
     if min(values) > 0 and max(values) / min(values) >= 10:
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")  # its own are formulas, which no text of a figure is
     if len(values) <= _MANY_TICKS:
         axis.set_xticks(values, [f"{value:g}" for value in values])
         axis.minorticks_off()
