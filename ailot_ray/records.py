@@ -1,7 +1,7 @@
 """What is written as JSON in one place and read in another: the types of those files, and the one way to read them."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -97,6 +97,44 @@ class TrialRecord(msgspec.Struct, frozen=True):
     expert: list[ExpertRecord] = []
     normalised: bool = True
     """False where the task has no reference returns: then every score is the return itself."""
+
+
+class PlannedTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial of a sweep before it has run."""
+
+    trial: str
+    """Its digest (:meth:`ailot_ray.cluster.sweep.Sweep.trial`)."""
+    task: str
+    method: str
+    source: str
+    """Where its data lie."""
+    data_digest: str
+    substituted: bool
+    settings: dict[str, Any]
+    """What the sweep gives it, by path."""
+    config: dict[str, Any]
+    """The settings, by path, that its result depends on."""
+    seeds: dict[int, dict[str, str]]
+    """By seed, the shortened digests of the artefacts that it needs, by kind."""
+
+
+class SweepPlan(msgspec.Struct, frozen=True):
+    """A sweep's ``plan.json``."""
+
+    sweep: str
+    trials: list[PlannedTrial]
+    samples: int | None = None
+    """Trials that a search is going to draw; None of a grid."""
+
+
+class EndedTrial(msgspec.Struct, frozen=True):
+    """A sweep's ``ended/<trial>.json``: a trial that came to no scores."""
+
+    state: Literal["failed", "stopped"]
+    reason: str
+    log: str
+    """Folder of its log, below the store where it is there."""
+    time: float = 0.0
 
 
 class RankCorrelation(msgspec.Struct, frozen=True):

@@ -8,18 +8,18 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from ray import tune
 from ray.tune.experiment import Trial
 
 from ailot_ray.cluster.plan import Plan, planned
-from ailot_ray.cluster.trackers import trial_digest
 from ailot_ray.errors import AilotError
 from ailot_ray.pipeline import Experiment
+from ailot_ray.records import EndedTrial, SweepPlan
 from ailot_ray.store import Store, write_json
 
 PLAN, ENDED = "plan.json", "ended"
@@ -33,7 +33,7 @@ class SweepStatusCallback(tune.Callback):
         self.sweep, self.store = ahead.sweep, store
         self.folder = store / "sweeps" / self.sweep.name
         # a search draws its trials as it goes
-        self.trials = {} if self.sweep.space else {self._name(entry["settings"]): dict(entry) for entry in ahead.entries}
+        self.trials = {} if self.sweep.space else {entry.trial: entry for entry in ahead.entries}
         shutil.rmtree(self.folder / ENDED, ignore_errors=True)  # whatever failed is tried again
         self._write()
 
@@ -41,9 +41,10 @@ class SweepStatusCallback(tune.Callback):
         """Add a trial that a search has drawn."""
         settings = trial.config["settings"]
         with contextlib.suppress(AilotError):  # settings that cannot work fail in the trial, by their name
-            if self._name(settings) not in self.trials:
+            if self.sweep.trial(settings) not in self.trials:
                 experiment = Experiment.open(self.sweep.config(settings), Store(self.store))
-                self.trials[self._name(settings)] = planned(experiment, settings, self.sweep.seeds)
+                drawn = planned(self.sweep, experiment, settings)
+                self.trials[drawn.trial] = drawn
                 self._write()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -59,19 +60,15 @@ class SweepStatusCallback(tune.Callback):
         lines = [line.strip() for line in str(trial.get_error() or "").splitlines() if line.strip()]
         self._ended(trial, "failed", lines[-1] if lines else "its process ended without a word")
 
-    def _name(self, settings: Mapping[str, Any]) -> str:
-        return trial_digest(self.sweep, dict(settings))
-
     def _write(self) -> None:
-        trials = [entry | {"trial": name} for name, entry in self.trials.items()]
         samples = self.sweep.samples if self.sweep.space else None
-        write_json(self.folder / PLAN, {"sweep": self.sweep.name, "samples": samples, "trials": trials})
+        write_json(self.folder / PLAN, SweepPlan(self.sweep.name, list(self.trials.values()), samples))
 
-    def _ended(self, trial: Trial, state: str, reason: str) -> None:
-        name, log = self._name(trial.config["settings"]), Path(trial.path or "")
+    def _ended(self, trial: Trial, state: Literal["failed", "stopped"], reason: str) -> None:
+        name, log = self.sweep.trial(trial.config["settings"]), Path(trial.path or "")
         if log.is_relative_to(self.store):  # the store may be moved, or read on another machine
             log = log.relative_to(self.store)
-        told = {"state": state, "reason": " ".join(reason.split()), "log": str(log), "time": round(time.time(), 3)}
+        told = EndedTrial(state, " ".join(reason.split()), str(log), round(time.time(), 3))
         write_json(self.folder / ENDED / f"{name}.json", told)
 
 

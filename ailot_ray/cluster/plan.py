@@ -12,7 +12,7 @@ from typing import Any
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.config import Config
 from ailot_ray.pipeline import Experiment
-from ailot_ray.records import RunRecord, read_record
+from ailot_ray.records import PlannedTrial, RunRecord, read_record
 from ailot_ray.resolve import relevant_settings
 from ailot_ray.stages import STAGES
 from ailot_ray.store import RUN, SHORT, Key, Store, digest_of
@@ -46,8 +46,8 @@ class Plan:
     sweep: Sweep
     trials: Sequence[tuple[Mapping[str, Any], frozenset[str]]]
     """Settings of each trial of the grid, and the digests of its seeds' scores."""
-    entries: Sequence[Mapping[str, Any]]
-    """The same trials as `planned` tells of them."""
+    entries: Sequence[PlannedTrial]
+    """The same trials, as `plan.json` tells of them."""
     steps: Mapping[str, Sequence[Step]]
     measured: frozenset[str]
     """Kinds whose time was measured on this store."""
@@ -55,7 +55,7 @@ class Plan:
     @property
     def data(self) -> dict[str, str]:
         """SHA-256 of each dataset, by its source."""
-        return {entry["source"]: entry["data_digest"] for entry in self.entries}
+        return {entry.source: entry.data_digest for entry in self.entries}
 
     def missing(self, kind: str) -> list[Step]:
         return [step for step in self.steps[kind] if not step.done]
@@ -86,20 +86,22 @@ class Plan:
         return "\n".join(lines)
 
 
-def planned(experiment: Experiment, settings: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
-    """A trial before it has run, as JSON: what it is, and by seed the shortened digests of the artefacts that it needs."""
-    return {
-        "settings": dict(settings),
-        "task": experiment.task.name,
-        "method": experiment.config.method,
-        "source": experiment.dataset.source,
-        "data_digest": experiment.dataset.digest,
-        "substituted": experiment.dataset.substituted,
-        "config": relevant_settings(experiment.config),
-        "seeds": {
-            str(seed): {kind: digest_of(kind, key)[:SHORT] for kind, key in experiment.keys(seed).items()} for seed in seeds
+def planned(sweep: Sweep, experiment: Experiment, settings: Mapping[str, Any]) -> PlannedTrial:
+    """A trial of `sweep` before it has run."""
+    data = experiment.dataset
+    return PlannedTrial(
+        trial=sweep.trial(settings),
+        task=experiment.task.name,
+        method=experiment.config.method,
+        source=data.source,
+        data_digest=data.digest,
+        substituted=data.substituted,
+        settings=dict(settings),
+        config=relevant_settings(experiment.config),
+        seeds={
+            seed: {kind: digest_of(kind, key)[:SHORT] for kind, key in experiment.keys(seed).items()} for seed in sweep.seeds
         },
-    }
+    )
 
 
 def plan(sweep: Sweep, store: Path) -> Plan:
@@ -122,7 +124,7 @@ def plan(sweep: Sweep, store: Path) -> Plan:
                     seconds = rates.get(kind, stage.seconds) * stage.amount(experiment.facts)
                     steps[kind][digest] = Step(kind, key, experiment.task.name, config, seed, done, seconds)
         trials.append((chosen, frozenset(digest_of("scores", experiment.keys(seed)["scores"]) for seed in sweep.seeds)))
-        entries.append(planned(experiment, chosen, sweep.seeds))
+        entries.append(planned(sweep, experiment, chosen))
     return Plan(sweep, trials, entries, {kind: list(found.values()) for kind, found in steps.items()}, frozenset(rates))
 
 

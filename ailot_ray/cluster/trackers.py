@@ -9,25 +9,16 @@ from ray.air.integrations.wandb import WandbLoggerCallback
 from ray.tune.experiment import Trial
 
 from ailot_ray.cluster.sweep import Sweep
-from ailot_ray.config import flatten
 from ailot_ray.errors import ConfigError
-from ailot_ray.resolve import resolve
-from ailot_ray.store import digest_of
 
 Wandb = Literal["online", "offline"]
 PROJECT = "ailot_ray"
 
 
-def trial_digest(sweep: Sweep, settings: dict[str, Any]) -> str:
-    """Names a trial by its resolved configuration and seeds, the same in every run of the sweep."""
-    settings_of_all = flatten(resolve(sweep.config(settings)))
-    return digest_of("trial", {"config": settings_of_all, "seeds": list(sweep.seeds)})[:12]
-
-
 def trial_name(sweep: Sweep, settings: dict[str, Any]) -> str:
     """``reward.tau=0.5,transport.k=2-<digest>``: a folder, a TensorBoard run, a name in Weights & Biases."""
     text = settings_text(settings) or sweep.base.method
-    return f"{text.replace('/', '_')[:120]}-{trial_digest(sweep, settings)[:8]}"
+    return f"{text.replace('/', '_')[:120]}-{sweep.trial(settings)[:8]}"
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -50,7 +41,7 @@ class WandbTrials(WandbLoggerCallback):
     def log_trial_start(self, trial: Trial) -> None:
         settings = trial.config["settings"]
         self.kwargs |= {
-            "id": trial_digest(self.sweep, settings),
+            "id": self.sweep.trial(settings),
             "name": trial_name(self.sweep, settings),
             "job_type": settings_text(settings)[:60] or self.sweep.base.method,
             "resume": "allow",

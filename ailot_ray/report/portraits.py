@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ailot_ray.errors import StoreError
 from ailot_ray.records import Manifest, read_record
 from ailot_ray.report.record import Trial
-from ailot_ray.store import MANIFEST
+from ailot_ray.store import MANIFEST, own_file
 
 Columns = dict[str, NDArray[Any]]
 
@@ -104,8 +104,7 @@ def video_path(store: Path, scores: Path) -> Path:
 
 def video_of(run: Trial) -> Path | None:
     """The film of the trial's policy, where there is one."""
-    path = video_path(run.root, run.folder) if run.done else None
-    return path if path is not None and path.is_file() else None
+    return own_file(run.root, video_path(run.root, run.folder)) if run.done else None
 
 
 def _read(folder: Path) -> Portrait:

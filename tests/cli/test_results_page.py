@@ -1,8 +1,10 @@
 """The results page in headless Chromium: it loads without errors, filters, shows what a running sweep adds, and one trial."""
 
+import contextlib
 import http.client
 import json
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -168,8 +170,8 @@ def test_a_thousand_trials(browse: Browse, write_trial: WriteTrial, tmp_path: Pa
 
 
 @pytest.fixture
-def ask(finished_store: Path) -> Iterator[Callable[..., tuple[int, dict[str, str], bytes]]]:
-    """Ask a server without a browser: status, headers and body."""
+def port(finished_store: Path) -> Iterator[int]:
+    """Where a page is served without a browser, with a maker that notes what it is asked for."""
     requests: list[tuple[str, str]] = []
 
     class Noted:
@@ -181,18 +183,24 @@ def ask(finished_store: Path) -> Iterator[Callable[..., tuple[int, dict[str, str
 
     server = Server(Sources([finished_store]), 0, Noted())
     threading.Thread(target=serve, args=(server,), daemon=True).start()
-
-    def asked(path: str, body: str | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
-        connection.request("GET" if body is None else "POST", path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
-
-    yield asked
+    yield server.server_port
     server.shutdown()
 
 
 Ask = Callable[..., tuple[int, dict[str, str], bytes]]
+
+
+@pytest.fixture
+def ask(port: int) -> Ask:
+    """Ask that page: status, headers and body."""
+
+    def asked(path: str, body: str | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+
+    return asked
 
 
 def test_only_this_machines_own_page_is_answered(ask: Ask, finished_store: Path) -> None:
@@ -209,6 +217,30 @@ def test_buttons_ask_for_what_takes_making(ask: Ask, finished_store: Path) -> No
     assert status == 303 and headers["Location"] == f"/?view=trial&trial={digest}"
     assert b"asked for video" in ask(headers["Location"])[2]
     assert ask("/", f"make=anything&trial={digest}")[0] == ask("/", "make=video&trial=nothing")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [("text", 411), ("-1", 411), ("", 411), ("1e9", 411), ("157286400", 413), ("9" * 400, 413)]
+)
+def test_a_form_of_no_or_any_length_is_refused_unread(ask: Ask, port: int, length: str, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        lengths = f"Content-Length: {length}\r\n" if length else "Transfer-Encoding: chunked\r\n"
+        connection.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n".encode() + b"x" * 1000)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):  # what was sent after the refusal
+            while part := connection.recv(1 << 16):
+                answer += part
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()) and answer.count(b"HTTP/1.1") == 1
+    assert ask("/version")[0] == 200
+
+
+def test_no_other_site_may_frame_the_page_or_lend_it_anything(ask: Ask) -> None:
+    for address in ("/", "/version", "/nothing"):
+        headers = ask(address)[1]
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "http" not in policy
+        assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
+        assert headers["Cache-Control"] == "no-store"
 
 
 def test_a_video_is_given_in_parts(ask: Ask, finished_store: Path) -> None:

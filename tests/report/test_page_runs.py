@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from filelock import FileLock
 
 from ailot_ray.errors import StoreError
+from ailot_ray.report.page.render import write_shared
 from ailot_ray.report.page.runs import log_tail
 from ailot_ray.report.page.sources import Sources, conditions, find_stores, matching, varying_paths
+from ailot_ray.report.portraits import video_of, video_path
 from ailot_ray.report.record import Trial, read_trial, value_of, values_of
 from ailot_ray.store import read_json, write_json
 
@@ -112,8 +115,8 @@ def test_what_ended_otherwise_is_told_with_its_log(empty: Path, write_plan: Writ
     assert Counter(run.state for run in runs.values()) == {"failed": 2, "stopped": 2}
     failed = runs[0.1, 0]
     assert failed.detail == "a loss is not finite" and failed.log == log
-    assert log_tail(failed.log, lines=3) == "line 97\nline 98\nline 99"
-    assert log_tail(empty / "nowhere") == ""
+    assert log_tail(failed, lines=3) == "line 97\nline 98\nline 99"
+    assert log_tail(replace(failed, log=empty / "nowhere")) == log_tail(replace(failed, log=None)) == ""
 
 
 def test_scores_make_a_planned_run_done(empty: Path, write_plan: WritePlan, write_trial: WriteTrial) -> None:
@@ -126,13 +129,6 @@ def test_scores_make_a_planned_run_done(empty: Path, write_plan: WritePlan, writ
     assert runs[0.5, 0].state == "done" and runs[0.5, 0].score == 50.0 and runs[0.5, 0].sweeps == ("tau",)
     assert runs[0.5, 1].state == "failed"
     assert len(runs) == 2
-
-
-def test_failures_of_a_sweep_without_a_plan(empty: Path) -> None:
-    failure = {"settings": {"reward.tau": 9.0}, "reason": "no\nroom", "log": "/elsewhere/log"}
-    write_json(empty / "sweeps" / "old" / "sweep.json", {"failures": [failure]})
-    (run,) = Sources([empty]).read().runs
-    assert (run.state, run.detail, run.sweeps, run.log) == ("failed", "no room", ("old",), Path("/elsewhere/log"))
 
 
 def test_reads_again_only_what_has_changed(store: Path, write_trial: WriteTrial, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,10 +157,47 @@ def test_a_damaged_artefact_is_a_line_and_the_others_stay(store: Path) -> None:
     assert str(folder) in problem and "\n" not in problem
 
 
-def test_damaged_sweep_files_are_passed_over(store: Path) -> None:
-    (store / "sweeps" / "tau").mkdir(parents=True)
-    (store / "sweeps" / "tau" / "plan.json").write_text("{")
-    assert len(Sources([store]).read().runs) == 24
+SHAPES = ("", "{", "{}", "[]", "null", "3", '"x"', "[[1]]", '{"trials": 5}', '{"trials": [3], "sweep": "a"}', '{"state": []}')
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("file", ["plan.json", "ended/trial-0.5.json"])
+def test_a_sweeps_file_of_another_shape_is_named_and_left_out(
+    store: Path, write_plan: WritePlan, tmp_path: Path, file: str, shape: str
+) -> None:
+    write_plan(0.5, name="tau")
+    write_plan(0.7, name="whole")
+    path = store / "sweeps" / "tau" / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(shape)
+    snapshot = Sources([store]).read()
+    (problem,) = snapshot.problems
+    assert str(path) in problem and "\n" not in problem
+    assert len(snapshot.runs) == 24 + 2 + 2 * (file != "plan.json")
+    write_shared(snapshot, tmp_path / "shared.html", [store])
+    assert path.name in (tmp_path / "shared.html").read_text()
+
+
+def test_links_do_not_lead_out_of_a_store(store: Path, empty: Path, tmp_path: Path) -> None:
+    """Else the shared file and the page's addresses would give away whatever file a stranger's store names."""
+    (tmp_path / "secret").mkdir()
+    secret = tmp_path / "secret" / "error.txt"
+    secret.write_text("secret")
+    run = Sources([store]).read().runs[0]
+    film = video_path(store, run.folder)
+    film.parent.mkdir()
+    film.symlink_to(secret)
+    assert video_of(run) is None
+    film.unlink()
+    own = store / "own.mp4"
+    own.write_bytes(b"film")
+    film.symlink_to(own)
+    assert video_of(run) == own
+    assert video_of(replace(run, folder=Path("../../secret/error"))) is None
+    for log in (secret.parent, store / ".." / "secret"):
+        assert log_tail(replace(run, log=log)) == ""
+    (store / "out").symlink_to(secret.parent)
+    assert log_tail(replace(run, log=store / "out")) == ""
 
 
 def test_filters(store: Path) -> None:

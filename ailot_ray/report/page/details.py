@@ -36,7 +36,7 @@ def parts(run: Trial) -> list[Part]:
     """What there is to see of a run, in the order of the method."""
     if run.state != "done":
         found = [Part(run.state, run.detail or _REASONS.get(run.state, ""))]
-        log = log_tail(run.log) if run.log else ""
+        log = log_tail(run)
         return [*found, Part("The end of its log", f"from {run.log}", text=log)] if log else found
     return [*_rewards(run), *_portrait(run)]
 

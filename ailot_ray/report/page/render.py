@@ -74,7 +74,7 @@ def write_shared(snapshot: Snapshot, path: Path, stores: Sequence[Path]) -> Path
         body.append(_card(name_of(run, page.telling), _about(run), _in_full(run, source), run.short))
     made = f"{', '.join(store.name or str(store) for store in stores)} · {time.strftime('%Y-%m-%d %H:%M')}"
     with replacing(path) as temporary:
-        temporary.write_text(_whole(_text(made), "\n".join(body)), encoding="utf-8")
+        temporary.write_text(_whole(_text(made), "\n".join(body)), encoding="utf-8", errors="replace")  # names may be none
     return path
 
 

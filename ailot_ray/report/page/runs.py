@@ -2,47 +2,57 @@
 
 sweeps/<name>/plan.json             which runs a sweep wants, and the digests of their artefacts
 sweeps/<name>/ended/<trial>.json    which of its trials failed or were stopped
-sweeps/<name>/sweep.json            the same once it is over, of sweeps that left no plan
 .locks/<kind>-<digest>.lock         held by the process that makes the artefact, so also: is it still at it
 """
 
 import contextlib
 import fcntl
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from ailot_ray.errors import StoreError
+from ailot_ray.records import EndedTrial, PlannedTrial, SweepPlan, read_record
 from ailot_ray.report.record import Trial
 from ailot_ray.stages import STAGES
+from ailot_ray.store import own_file
+
+R = TypeVar("R")
 
 _DOING = {stage.artefact: stage.doing for stage in STAGES if stage.verb != "diagnose"}
 """What a run is at, by the kind of the artefact that is being made."""
 
 
-def with_sweeps(store: Path, done: Mapping[str, Trial]) -> list[Trial]:
+def with_sweeps(store: Path, done: Mapping[str, Trial]) -> tuple[list[Trial], list[str]]:
     """`done` by their digests, with the sweeps that asked for them, and the runs which those sweeps still miss.
 
-    A plan that cannot be read, because it is damaged, counts as none.
+    Second, a line for each file of a sweep that cannot be read: it is left out.
     """
-    runs = dict(done)
+    runs, problems = dict(done), []
+
+    def read(path: Path, kind: type[R]) -> R | None:
+        try:
+            return read_record(path, kind) if path.exists() else None
+        except StoreError as error:
+            problems.append(str(error))
+            return None
+
     working = _working(store)
     for folder in sorted((store / "sweeps").glob("*")):
-        plan = _read(folder / "plan.json")
-        if plan is None:
-            runs |= {run.short: run for run in _failures(store, folder)}
-            continue
+        plan = read(folder / "plan.json", SweepPlan)
         live = _held(store / ".locks" / f"sweep-{folder.name}.lock")
-        for entry in plan.get("trials", ()):
-            ended = _read(folder / "ended" / f"{entry['trial']}.json")
-            for seed, artefacts in entry["seeds"].items():
-                digest = artefacts["scores"]
+        for entry in plan.trials if plan else ():
+            ended = read(folder / "ended" / f"{Path(entry.trial).name}.json", EndedTrial)
+            for seed, artefacts in entry.seeds.items():
+                digest = artefacts.get("scores")
+                if digest is None:
+                    continue
                 known = runs.get(digest)
                 if known is None:
-                    known = _coming(store, entry, int(seed), artefacts, ended, live, working)
+                    known = _coming(store, entry, seed, artefacts, ended, live, working)
                 runs[digest] = replace(known, sweeps=(*known.sweeps, folder.name))
-    return list(runs.values())
+    return list(runs.values()), problems
 
 
 def marks(store: Path) -> Iterator[tuple[str, float]]:
@@ -56,11 +66,12 @@ def marks(store: Path) -> Iterator[tuple[str, float]]:
         yield name, float(_held(store / ".locks" / name))
 
 
-def log_tail(folder: Path, lines: int = 60) -> str:
-    """The end of what a failed trial left in Tune's folder: its traceback, else the last of its reports."""
-    for name in ("error.txt", "result.json"):
+def log_tail(run: Trial, lines: int = 60) -> str:
+    """The end of what a failed trial left in Tune's folder, inside of its store: its traceback, else its last reports."""
+    for name in ("error.txt", "result.json") if run.log else ():
+        path = own_file(run.root, Path(str(run.log)) / name)
         with contextlib.suppress(OSError):
-            text = (folder / name).read_text(errors="replace").rstrip().splitlines()[-lines:]
+            text = path.read_text(errors="replace").rstrip().splitlines()[-lines:] if path else []
             if text:
                 return "\n".join(text)
     return ""
@@ -68,32 +79,32 @@ def log_tail(folder: Path, lines: int = 60) -> str:
 
 def _coming(
     store: Path,
-    entry: Mapping[str, Any],
+    entry: PlannedTrial,
     seed: int,
     artefacts: Mapping[str, str],
-    ended: Mapping[str, Any] | None,
+    ended: EndedTrial | None,
     live: bool,
     working: set[str],
 ) -> Trial:
     run = Trial(
         root=store,
         state="waiting" if live else "interrupted",
-        task=entry["task"],
-        method=entry["method"],
+        task=entry.task,
+        method=entry.method,
         seed=seed,
-        config=entry["config"],
+        config=entry.config,
         digest=artefacts["scores"],
-        data=Path(entry["source"]).name,
-        data_digest=entry["data_digest"],
-        substituted=entry["substituted"],
+        data=Path(entry.source).name,
+        data_digest=entry.data_digest,
+        substituted=entry.substituted,
     )
     if ended is not None:
         # a relative path is inside the store; an absolute one stays as it is
-        return replace(run, state=ended["state"], detail=ended["reason"], log=store / ended["log"])
+        return replace(run, state=ended.state, detail=ended.reason, log=store / ended.log)
     for kind in reversed(_DOING):
         name = f"{kind}-{artefacts.get(kind)}"
         if name in working:
-            return replace(run, state="running", detail=_DOING[kind] + _progress(store / ".work" / name, entry["config"], kind))
+            return replace(run, state="running", detail=_DOING[kind] + _progress(store / ".work" / name, entry.config, kind))
     return run
 
 
@@ -119,29 +130,6 @@ def _progress(work: Path, config: Mapping[str, Any], kind: str) -> str:
     """How far a training is, by its last snapshot."""
     snapshots = sorted(path.stem.rpartition("-")[2] for path in work.glob("actor-*.safetensors"))
     total = config.get("iql.steps")
-    return f", {int(snapshots[-1]) / total:.0%}" if kind == "policies" and snapshots and total else ""
-
-
-def _failures(store: Path, folder: Path) -> Iterator[Trial]:
-    """What failed in a sweep that is over and left no plan."""
-    for number, failure in enumerate((_read(folder / "sweep.json") or {}).get("failures", ())):
-        settings = failure["settings"]
-        yield Trial(
-            root=store,
-            state="failed",
-            task=str(settings.get("task", "")),
-            method=str(settings.get("method", "")),
-            seed=None,
-            config=settings,
-            digest=f"{folder.name}-{number}",
-            detail=" ".join(str(failure["reason"]).split()),
-            sweeps=(folder.name,),
-            log=Path(failure["log"]),
-        )
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
+    if kind != "policies" or not snapshots or not isinstance(total, int) or total < 1:
+        return ""
+    return f", {int(snapshots[-1]) / total:.0%}"

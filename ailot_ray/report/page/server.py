@@ -17,6 +17,18 @@ from ailot_ray.report.record import Trial
 _HOSTS = ("localhost", "127.0.0.1")
 """The only names the page answers to: no other site's name may lead here."""
 MAKES = ("portrait", "video")
+LONGEST_FORM = 1 << 16
+"""Bytes of a request's body: a button sends a few dozen, and the filters that are set."""
+_HEADERS = {
+    "Cache-Control": "no-store",
+    # the page's own script and style stand in it; nothing is taken from elsewhere, and no other site may frame it
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src 'self' data:; media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""Of every answer."""
 
 
 class Maker(Protocol):
@@ -60,6 +72,8 @@ def serve(server: Server, ready: Callable[[], None] = lambda: None) -> None:
 class _Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
+    timeout = 20.0
+    """Seconds without a byte after which a connection is closed."""
 
     def do_GET(self) -> None:
         if not self._own():
@@ -70,9 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
             snapshot, page = self.server.browser.page(query.get("filter", ()))
             where = "  ".join(map(str, self.server.sources.stores))
             status = self.server.maker.status if self.server.maker else None
-            self._answer(
-                live_page(snapshot, page, query, where, self.server.version(), status).encode(), "text/html; charset=utf-8"
-            )
+            html = live_page(snapshot, page, query, where, self.server.version(), status)
+            self._answer(html.encode(errors="replace"), "text/html; charset=utf-8")  # names of files may be no text
         elif address.path == "/version":
             self._answer(self.server.version().encode(), "text/plain; charset=utf-8")
         else:
@@ -85,7 +98,12 @@ class _Handler(BaseHTTPRequestHandler):
         """A button of the page: make something of a trial."""
         if not self._own():
             return
-        form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > LONGEST_FORM:
+            self.close_connection = True  # what follows is not read
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length.isdecimal() else HTTPStatus.LENGTH_REQUIRED)
+            return
+        form = parse_qs(self.rfile.read(int(length)).decode(errors="replace"))
         run = self.server.sources.read().find(next(iter(form.get("trial", ())), ""))
         what = next(iter(form.pop("make", ())), "")
         if self.server.maker is None or run is None or not run.done or what not in MAKES:
@@ -106,12 +124,16 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         return True
 
+    def end_headers(self) -> None:
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
+
     def _answer(self, body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> None:
         self.send_response(status)
         for name, value in {
             "Content-Type": kind,
             "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
             **headers,
         }.items():
             self.send_header(name.replace("_", "-"), value)

@@ -30,7 +30,7 @@ class Snapshot:
     """Changes when anything else here does."""
     runs: tuple[Trial, ...]
     problems: tuple[str, ...] = ()
-    """Damaged artefacts, a line each."""
+    """Files and artefacts that cannot be read, a line each: they are left out."""
 
     def find(self, digest: str) -> Trial | None:
         """The run of this shortened digest."""
@@ -76,10 +76,11 @@ class Sources:
                 for store in self.stores:
                     done, damaged = self._finished(store)
                     # what two stores have is one run, and done where one of them has finished it
-                    for run in with_sweeps(store, done):
+                    runs_here, unreadable = with_sweeps(store, done)
+                    for run in runs_here:
                         if run.short not in runs or not runs[run.short].done:
                             runs[run.short] = run
-                    problems += damaged
+                    problems += damaged + unreadable
                 self._snapshot = Snapshot(version, tuple(sorted(runs.values(), key=_order)), tuple(problems))
             return self._snapshot
 
