@@ -48,8 +48,11 @@ def digest_of(kind: str, key: Key) -> str:
 
 
 def file_name_of(task: str) -> str:
-    """A task's name as part of a file name: ``minari:mujoco/hopper/medium-v0`` is ``minari-mujoco-hopper-medium-v0``."""
-    return re.sub(r"[^\w.-]+", "-", task)[-100:].strip("-.")
+    """A task's name as part of a file name: ``minari:mujoco/hopper/medium-v0`` is ``minari-mujoco-hopper-medium-v0``.
+
+    The end of it, of 100 bytes at most: file systems allow 255 for a name, whatever the letters.
+    """
+    return re.sub(r"[^\w.-]+", "-", task).encode(errors="replace")[-100:].decode(errors="ignore").strip("-.")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -18,7 +18,17 @@ from msgspec import to_builtins
 
 from ailot_ray.errors import StoreError
 from ailot_ray.files import sha256_of
-from ailot_ray.store import CHECKPOINTS, MANIFEST, RUN, Store, code_version, digest_of, open_artefact, read_journal
+from ailot_ray.store import (
+    CHECKPOINTS,
+    MANIFEST,
+    RUN,
+    Store,
+    code_version,
+    digest_of,
+    file_name_of,
+    open_artefact,
+    read_journal,
+)
 
 KEY = {"data": {"file": "ab12", "format": 1}, "seed": 3, "tau": 0.5}
 OTHER = KEY | {"seed": 4}
@@ -71,6 +81,14 @@ def test_digest_does_not_depend_on_the_order_of_names(key: dict[str, Any]) -> No
 def test_different_keys_have_different_digests(first: dict[str, Any], second: dict[str, Any]) -> None:
     assume(json.dumps(first, sort_keys=True) != json.dumps(second, sort_keys=True))
     assert digest_of("intents", first) != digest_of("intents", second)
+
+
+@given(st.text(min_size=1, max_size=400))
+def test_a_tasks_name_in_a_file_name_is_short_in_bytes(name: str) -> None:
+    """A file system counts bytes, 255 of them, and a letter may have four."""
+    part = file_name_of(name)
+    assert len(part.encode()) <= 100 and not set(part) & set("/\\: \0")
+    assert file_name_of("minari:mujoco/hopper/medium-v0") == "minari-mujoco-hopper-medium-v0"
 
 
 def test_what_is_produced_is_found(store: Store) -> None:

@@ -25,6 +25,9 @@ class UsageError(AilotError):
 def parse(verbs: Any, program: str, about: str, arguments: Sequence[str], default: Any = None) -> Any:
     """Turn arguments into one of `verbs`. Prints help and exits with 0 where asked to; raises UsageError or ConfigError."""
     arguments = [re.sub(r"^--simulator(?==|$)", "--evaluation.simulator", argument) for argument in arguments]
+    foreign = [argument for argument in arguments if not argument.isascii() and not _is_text(argument)]
+    if foreign:  # JSON and Parquet hold text alone, and would end the command when its work is done
+        raise UsageError(f"{foreign[0]!r} is no UTF-8 text: rename the file or folder")
     given = {} if default is None else {"default": default}
 
     def cli() -> Any:
@@ -40,6 +43,14 @@ def parse(verbs: Any, program: str, about: str, arguments: Sequence[str], defaul
         if not end.code:
             return cli()  # help, in the terminal's own width and colours
     raise UsageError(_one_line(captured.getvalue(), program))
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # a byte of a file's name that is none, as Python passes it on
+        return False
+    return True
 
 
 def _one_line(report: str, program: str) -> str:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ray import tune
 from ray.tune.experiment import Trial
 
-from ailot_ray.cluster.plan import Plan, planned
+from ailot_ray.cluster.plan import Plan, planned, trial_digest
 from ailot_ray.errors import AilotError
 from ailot_ray.pipeline import Experiment
 from ailot_ray.records import EndedTrial, SweepPlan
@@ -41,7 +41,7 @@ class SweepStatusCallback(tune.Callback):
         """Add a trial that a search has drawn."""
         settings = trial.config["settings"]
         with contextlib.suppress(AilotError):  # settings that cannot work fail in the trial, by their name
-            if self.sweep.trial(settings) not in self.trials:
+            if trial_digest(self.sweep, settings) not in self.trials:
                 experiment = Experiment.open(self.sweep.config(settings), Store(self.store))
                 drawn = planned(self.sweep, experiment, settings)
                 self.trials[drawn.trial] = drawn
@@ -65,7 +65,7 @@ class SweepStatusCallback(tune.Callback):
         write_json(self.folder / PLAN, SweepPlan(self.sweep.name, list(self.trials.values()), samples))
 
     def _ended(self, trial: Trial, state: Literal["failed", "stopped"], reason: str) -> None:
-        name, log = self.sweep.trial(trial.config["settings"]), Path(trial.path or "")
+        name, log = trial_digest(self.sweep, trial.config["settings"]), Path(trial.path or "")
         if log.is_relative_to(self.store):  # the store may be moved, or read on another machine
             log = log.relative_to(self.store)
         told = EndedTrial(state, " ".join(reason.split()), str(log), round(time.time(), 3))

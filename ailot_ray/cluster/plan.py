@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ailot_ray.cluster.sweep import Sweep
-from ailot_ray.config import Config
+from ailot_ray.config import Config, flatten
 from ailot_ray.pipeline import Experiment
 from ailot_ray.records import PlannedTrial, RunRecord, read_record
-from ailot_ray.resolve import relevant_settings
+from ailot_ray.resolve import relevant_settings, resolve
 from ailot_ray.stages import STAGES
 from ailot_ray.store import RUN, SHORT, Key, Store, digest_of
 
@@ -86,11 +86,17 @@ class Plan:
         return "\n".join(lines)
 
 
+def trial_digest(sweep: Sweep, settings: Mapping[str, Any]) -> str:
+    """Names a trial by its resolved configuration and seeds, the same in every run of the sweep."""
+    config = flatten(resolve(sweep.config(settings)))
+    return digest_of("trial", {"config": config, "seeds": list(sweep.seeds)})[:SHORT]
+
+
 def planned(sweep: Sweep, experiment: Experiment, settings: Mapping[str, Any]) -> PlannedTrial:
     """A trial of `sweep` before it has run."""
     data = experiment.dataset
     return PlannedTrial(
-        trial=sweep.trial(settings),
+        trial=trial_digest(sweep, settings),
         task=experiment.task.name,
         method=experiment.config.method,
         source=data.source,

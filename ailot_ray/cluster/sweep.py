@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 from ailot_ray.config import Config, flatten, with_settings
 from ailot_ray.errors import ConfigError
-from ailot_ray.resolve import resolve
-from ailot_ray.store import SHORT, digest_of
 
 
 @dataclass(frozen=True)
@@ -95,8 +93,3 @@ class Sweep:
     def config(self, settings: Mapping[str, Any]) -> Config:
         """The configuration of one trial. Raises ConfigError for an unknown path or a value that cannot be."""
         return with_settings(self.base, settings)
-
-    def trial(self, settings: Mapping[str, Any]) -> str:
-        """Names a trial by its resolved configuration and seeds, the same in every run of the sweep."""
-        config = flatten(resolve(self.config(settings)))
-        return digest_of("trial", {"config": config, "seeds": list(self.seeds)})[:SHORT]

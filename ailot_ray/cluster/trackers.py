@@ -8,17 +8,21 @@ from typing import Any, Literal
 from ray.air.integrations.wandb import WandbLoggerCallback
 from ray.tune.experiment import Trial
 
+from ailot_ray.cluster.plan import trial_digest
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.errors import ConfigError
 
 Wandb = Literal["online", "offline"]
 PROJECT = "ailot_ray"
+NAME_BYTES = 119
+"""Of a trial's name before its digest: Weights & Biases takes 128 in all."""
 
 
 def trial_name(sweep: Sweep, settings: dict[str, Any]) -> str:
     """``reward.tau=0.5,transport.k=2-<digest>``: a folder, a TensorBoard run, a name in Weights & Biases."""
     text = settings_text(settings) or sweep.base.method
-    return f"{text.replace('/', '_')[:120]}-{sweep.trial(settings)[:8]}"
+    short = text.replace("/", "_").encode(errors="replace")[:NAME_BYTES].decode(errors="ignore")
+    return f"{short}-{trial_digest(sweep, settings)[:8]}"
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -41,7 +45,7 @@ class WandbTrials(WandbLoggerCallback):
     def log_trial_start(self, trial: Trial) -> None:
         settings = trial.config["settings"]
         self.kwargs |= {
-            "id": self.sweep.trial(settings),
+            "id": trial_digest(self.sweep, settings),
             "name": trial_name(self.sweep, settings),
             "job_type": settings_text(settings)[:60] or self.sweep.base.method,
             "resume": "allow",

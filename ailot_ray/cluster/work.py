@@ -31,8 +31,8 @@ class Job:
 
     @property
     def name(self) -> str:
-        seeds = "-".join(map(str, self.seeds))
-        return f"{self.stage}-{self.config.method}-{file_name_of(self.config.task_name)}-seeds-{seeds}"
+        seeds = "-".join(map(str, self.seeds))[:60]  # a folder's name ends at 255 bytes
+        return f"{self.stage}-{file_name_of(self.config.method)}-{file_name_of(self.config.task_name)}-seeds-{seeds}"
 
 
 @dataclass(frozen=True)

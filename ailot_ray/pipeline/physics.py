@@ -91,7 +91,10 @@ def _rows(task: Task, recording: Recording, steps: int, seed: int) -> NDArray[np
     if recording.state is None:
         usable &= tells_state(task.environment, recording.observations)
     if only_at_starts(task.environment):
-        whole = [usable[row : row + steps].sum() == steps for row in range(len(usable))]
+        last = np.append(recording.starts[1:], True)
+        whole = [
+            usable[row : row + steps].sum() == steps and not last[row : row + steps - 1].any() for row in range(len(usable))
+        ]
         usable = recording.starts & np.array(whole)
     rows = np.flatnonzero(usable)
     if len(rows) > SAMPLES:

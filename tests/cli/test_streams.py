@@ -5,10 +5,12 @@ import math
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ailot_ray.__main__ import main
 from ailot_ray.cli.command import run_command
 from ailot_ray.cli.options import Verb
 
@@ -34,3 +36,9 @@ def test_json_has_null_where_there_is_no_number(capsys: pytest.CaptureFixture[st
         "ends": [1.0, None],
         "all": {"n": 3},
     }
+
+
+def test_a_name_that_is_no_text_is_refused_before_any_work(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["run", "--store", f"{tmp_path}/st\udcffore"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "udcff" in line and "rename the file or folder" in line and not list(tmp_path.iterdir())

@@ -18,6 +18,7 @@ from ray import cloudpickle, tune
 from ailot_ray.__main__ import main
 from ailot_ray.cluster import tuning
 from ailot_ray.cluster.options import ClusterOptions
+from ailot_ray.cluster.plan import trial_digest
 from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.cluster.trackers import trial_name
 from ailot_ray.cluster.train import RAY_FOLDER
@@ -109,7 +110,7 @@ def test_worker_groups_hand_tune_the_mean_over_all_seeds(tmp_path: Path, monkeyp
     assert {line["step"]: line["score"] for line in told} == pytest.approx(means(sweep, settings, store))
     assert [line["complete"] for line in told] == [False, True]
     (run,) = (store / "wandb" / "wandb").glob("offline-run-*/run-*.wandb")
-    assert run.stem == f"run-{sweep.trial(settings)}"
+    assert run.stem == f"run-{trial_digest(sweep, settings)}"
     plain = tmp_path / "plain"
     for seed in sweep.seeds:
         evaluate(opened(sweep.config(settings), plain), [seed])[0]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ailot_ray.cluster.train import run_name
 from ailot_ray.cluster.work import Job, Point, SeedBarrier, copy_files, run_job
 from ailot_ray.pipeline import evaluate, fit, pretrain, train
 from ailot_ray.report.record import load_trials
@@ -71,6 +72,8 @@ def test_a_point_sums_up_its_seeds() -> None:
 
 def test_a_jobs_name_tells_what_it_does(tmp_path: Path) -> None:
     assert Job("train", tiny(tmp_path, method="otr"), (0, 12)).name == "train-otr-hopper-medium-v2-seeds-0-12"
+    long = Job("train", replace(tiny(tmp_path, method="otr"), task="äöü€" * 80), tuple(range(100)))
+    assert len(f"{run_name(long)}/".encode()) < 255 and run_name(long) != run_name(replace(long, seeds=(*long.seeds, 100)))
 
 
 @pytest.mark.parametrize("method", ["ailot", "otr", "bc"])

@@ -155,6 +155,8 @@ def test_what_cannot_be_checked_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="finds no step whose"):  # shorter than the steps that are played from rest
         short = record("door-human-v1", episodes=2, steps=12)
         check_arrays(tmp_path, "door-human-v1", short, without=("next_observations",))
+    with pytest.raises(DataError, match="finds no step whose"):  # whose last rows tell a successor, but no further step
+        check_arrays(tmp_path, "door-human-v1", record("door-human-v1", episodes=2, steps=12))
     with pytest.raises(DataError, match="finds no step whose state and successor the file tells"):
         clipped = arrays["observations"].copy()
         clipped[:, 7] = 10.0
