@@ -1,5 +1,7 @@
 """What the verbs that make artefacts share: doing it, printing the folders, tables, plots, maps and videos."""
 
+import logging
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +36,8 @@ else:
     tables = Lazy("ailot_ray.report.tables")
     portraits = Lazy("ailot_ray.report.portraits")
 
+_LOGGER = logging.getLogger(__name__)
+
 
 def perform(work: Work, stage: "Verb", methods: tuple[str, ...] = ()) -> "list[Artefact]":
     """Do a stage for every method and seed; what cannot work is told before anything starts."""
@@ -54,11 +58,14 @@ def show_folders(work: Work, artefacts: "list[Artefact]") -> dict[str, Any]:
 
 
 def show_results(trials: "Sequence[Trial]", folder: Path, style: "Style" = "text") -> dict[str, Any]:
-    """Print the results table of `trials`, and write results.parquet and the plots into `folder`."""
+    """Print the results table of `trials`, and write results.parquet and the plots into `folder`, where that may be written."""
     rows = grouping.group(trials)
     print(tables.format_table(rows, style))
     if not rows:
         return {"rows": []}
+    if not os.access(folder, os.W_OK):
+        _LOGGER.warning("%s may only be read: results.parquet and the plots are left out", folder)
+        return {"rows": tables.as_json(rows)}
     parquet = results.write_results(trials, folder)
     curves, scores = folder / "learning_curves.png", folder / "scores.png"
     overview.plot_learning_curves(trials, curves)

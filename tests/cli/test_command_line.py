@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -105,6 +106,25 @@ def test_results_in_three_styles(work: Command, command: Command, store: Path) -
     assert command("results", "--store", store.parent / "empty", "--json").json == {"rows": []}
     last = command("results", "--store", store, "--json").json["rows"]
     assert [float(row["mean"]) for row in rows] == [pytest.approx(row["mean"]) for row in last]
+
+
+def test_results_of_a_store_that_may_only_be_read(
+    work: Command,
+    command: Command,
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As one on a mount for reading is: the tests run as root, whom no mode of a folder stops."""
+    assert work("evaluate", "--method", "bc").status == 0
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != store)
+    ended = command("results", "--store", store, "--html", tmp_path / "shared.html", "--json")
+    assert ended.status == 0 and "BC" in ended.out and len(ended.json["rows"]) == 2 and "plots" not in ended.json
+    assert caplog.messages == [f"{store} may only be read: results.parquet and the plots are left out"]
+    assert "BC" in (tmp_path / "shared.html").read_text()
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
 
 
 def test_export_and_read_back(work: Command, command: Command, hopper: Path, tmp_path: Path) -> None:
