@@ -56,9 +56,10 @@ def file_name_of(task: str) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, keys sorted; records (:mod:`ailot_ray.records`) as they are read back."""
+    """Write JSON atomically, keys sorted; records (:mod:`ailot_ray.records`) as they are read back. NaN is none: ValueError."""
+    text = json.dumps(value, indent=2, sort_keys=True, default=msgspec.to_builtins, allow_nan=False)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=msgspec.to_builtins) + "\n")
+        temporary.write_text(text + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -6,6 +6,7 @@ import pytest
 
 from ailot_ray.errors import StoreError
 from ailot_ray.files import replacing
+from ailot_ray.records import Spread
 from ailot_ray.store import read_json, write_json
 
 
@@ -24,8 +25,10 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "value.json"
     write_json(path, {"b": 1, "a": [1, None]})
     assert read_json(path) == {"b": 1, "a": [1, None]}
-    with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
+    spread = Spread(0.0, float("inf"), 1.0)
+    for value, error in ((object(), TypeError), (float("nan"), ValueError), ([spread], ValueError)):
+        with pytest.raises(error):
+            write_json(path, {"a": value})
     assert read_json(path) == {"b": 1, "a": [1, None]} and len(list(path.parent.iterdir())) == 1
     with pytest.raises(StoreError, match=r"absent.json cannot be read .*: delete the folder"):
         read_json(tmp_path / "absent.json")
