@@ -60,7 +60,7 @@ class Portrait:
 def rewards_folder(run: Trial) -> Path | None:
     """Where the trial's rewards lie; None where it has none, or they are gone."""
     folder = run.root / "rewards" / run.artefacts.get("rewards", "none")
-    return folder if (folder / MANIFEST).exists() else None
+    return folder if own_file(run.root, folder / MANIFEST) else None
 
 
 def portrait_of(run: Trial) -> Path | None:

@@ -1,10 +1,8 @@
 """The results page in headless Chromium: it loads without errors, filters, shows what a running sweep adds, and one trial."""
 
-import contextlib
 import http.client
 import json
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -219,28 +217,20 @@ def test_buttons_ask_for_what_takes_making(ask: Ask, finished_store: Path) -> No
     assert ask("/", f"make=anything&trial={digest}")[0] == ask("/", "make=video&trial=nothing")[0] == 400
 
 
-@pytest.mark.parametrize(
-    ("length", "status"), [("text", 411), ("-1", 411), ("", 411), ("1e9", 411), ("157286400", 413), ("9" * 400, 413)]
-)
-def test_a_form_of_no_or_any_length_is_refused_unread(ask: Ask, port: int, length: str, status: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        lengths = f"Content-Length: {length}\r\n" if length else "Transfer-Encoding: chunked\r\n"
-        connection.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n".encode() + b"x" * 1000)
-        answer = b""
-        with contextlib.suppress(ConnectionResetError):  # what was sent after the refusal
-            while part := connection.recv(1 << 16):
-                answer += part
-    assert answer.startswith(f"HTTP/1.1 {status} ".encode()) and answer.count(b"HTTP/1.1") == 1
-    assert ask("/version")[0] == 200
+@pytest.mark.parametrize("length", ["many", "-1", "", "1e3", str(150 << 20), "9" * 5000])
+def test_a_body_of_no_good_length_is_refused_unread(ask: Ask, length: str) -> None:
+    status, headers, body = ask("/", "", **{"Content-Length": length})
+    assert status == (413 if length.isdecimal() else 400) and headers["Connection"] == "close"
+    assert body.count(b"\n") == 1 and body.startswith(str(status).encode())
 
 
 def test_no_other_site_may_frame_the_page_or_lend_it_anything(ask: Ask) -> None:
-    for address in ("/", "/version", "/nothing"):
-        headers = ask(address)[1]
+    for path in ("/", "/version", "/nothing", "/?filter=tau", "/?filter=tau=x"):
+        status, headers, _ = ask(path)
+        assert status == {"/nothing": 404}.get(path, 400 if "filter" in path else 200)
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "http" not in policy
         assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
-        assert headers["Cache-Control"] == "no-store"
 
 
 def test_a_video_is_given_in_parts(ask: Ask, finished_store: Path) -> None:

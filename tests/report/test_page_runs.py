@@ -1,6 +1,7 @@
 """What the results page knows of each run, read off a store's files."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +15,9 @@ from ailot_ray.errors import StoreError
 from ailot_ray.report.page.render import write_shared
 from ailot_ray.report.page.runs import log_tail
 from ailot_ray.report.page.sources import Sources, conditions, find_stores, matching, varying_paths
-from ailot_ray.report.portraits import video_of, video_path
+from ailot_ray.report.portraits import rewards_folder, video_of, video_path
 from ailot_ray.report.record import Trial, read_trial, value_of, values_of
-from ailot_ray.store import read_json, write_json
+from ailot_ray.store import MANIFEST, read_json, write_json
 
 from .conftest import WriteTrial
 
@@ -196,6 +197,11 @@ def test_links_do_not_lead_out_of_a_store(store: Path, empty: Path, tmp_path: Pa
     assert video_of(replace(run, folder=Path("../../secret/error"))) is None
     for log in (secret.parent, store / ".." / "secret"):
         assert log_tail(replace(run, log=log)) == ""
+    (store / "rewards" / "one").mkdir(parents=True)
+    (store / "rewards" / "one" / MANIFEST).write_text("{}")
+    assert rewards_folder(replace(run, artefacts={"rewards": "one"})) == store / "rewards" / "one"
+    shutil.move(store / "rewards" / "one", tmp_path / "one")
+    assert rewards_folder(replace(run, artefacts={"rewards": "../../one"})) is None
     (store / "out").symlink_to(secret.parent)
     assert log_tail(replace(run, log=store / "out")) == ""
 

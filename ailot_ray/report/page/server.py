@@ -1,8 +1,11 @@
 """The live page: stores as HTML over HTTP, refreshed while sweeps run. For this machine's own browser only."""
 
+import base64
+import hashlib
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -16,19 +19,18 @@ from ailot_ray.report.record import Trial
 
 _HOSTS = ("localhost", "127.0.0.1")
 """The only names the page answers to: no other site's name may lead here."""
-MAKES = ("portrait", "video")
-LONGEST_FORM = 1 << 16
-"""Bytes of a request's body: a button sends a few dozen, and the filters that are set."""
+_LARGEST = 1 << 20
+"""Bytes of a request's body."""
+_SCRIPT = (resources.files(__package__ or "") / "assets" / "page.js").read_bytes()
 _HEADERS = {
-    "Cache-Control": "no-store",
-    # the page's own script and style stand in it; nothing is taken from elsewhere, and no other site may frame it
-    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src 'self' data:; media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; media-src 'self'; form-action 'self'; img-src data:; "
+    "style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; "
+    f"script-src 'sha256-{base64.b64encode(hashlib.sha256(_SCRIPT).digest()).decode()}'",
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
 }
-"""Of every answer."""
+"""Of every answer: the page runs its own script alone, and stands in no other."""
+MAKES = ("portrait", "video")
 
 
 class Maker(Protocol):
@@ -72,8 +74,8 @@ def serve(server: Server, ready: Callable[[], None] = lambda: None) -> None:
 class _Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
-    timeout = 20.0
-    """Seconds without a byte after which a connection is closed."""
+    timeout = 30.0  # of a client that says nothing
+    error_content_type, error_message_format = "text/plain; charset=utf-8", "%(code)d %(message)s\n"
 
     def do_GET(self) -> None:
         if not self._own():
@@ -81,11 +83,17 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         query = parse_qs(address.query)
         if address.path == "/":
-            snapshot, page = self.server.browser.page(query.get("filter", ()))
+            try:
+                snapshot, page = self.server.browser.page(query.get("filter", ()))
+            except ValueError:
+                self.send_error(HTTPStatus.BAD_REQUEST, "a filter is no path=value, such as reward.tau=0.5")
+                return
             where = "  ".join(map(str, self.server.sources.stores))
             status = self.server.maker.status if self.server.maker else None
-            html = live_page(snapshot, page, query, where, self.server.version(), status)
-            self._answer(html.encode(errors="replace"), "text/html; charset=utf-8")  # names of files may be no text
+            self._answer(
+                live_page(snapshot, page, query, where, self.server.version(), status).encode(errors="replace"),
+                "text/html; charset=utf-8",
+            )
         elif address.path == "/version":
             self._answer(self.server.version().encode(), "text/plain; charset=utf-8")
         else:
@@ -99,9 +107,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._own():
             return
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > LONGEST_FORM:
-            self.close_connection = True  # what follows is not read
-            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length.isdecimal() else HTTPStatus.LENGTH_REQUIRED)
+        if not (length.isascii() and length.isdecimal()):
+            self.send_error(HTTPStatus.BAD_REQUEST, "Content-Length must be a number")
+            return
+        if len(length) > 9 or int(length) > _LARGEST:
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         form = parse_qs(self.rfile.read(int(length)).decode(errors="replace"))
         run = self.server.sources.read().find(next(iter(form.get("trial", ())), ""))
@@ -134,6 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {
             "Content-Type": kind,
             "Content-Length": str(len(body)),
+            "Cache-Control": "no-store",
             **headers,
         }.items():
             self.send_header(name.replace("_", "-"), value)
