@@ -21,6 +21,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def own_file(root: Path, path: Path) -> Path | None:
+    """`path` where it is a plain file of the store at `root`; None where it is none, or a link leads out of the store."""
+    try:
+        real = path.resolve(strict=True)
+        return real if real.is_file() and real.is_relative_to(root.resolve()) else None
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no file can have
+        return None
+
+
 def synchronise(path: Path) -> None:
     """Have the operating system write a file's bytes, or a folder's names, to the disk before going on."""
     descriptor = os.open(path, os.O_RDONLY)

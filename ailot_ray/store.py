@@ -205,15 +205,6 @@ class Store:
         return Artefact(kind, digest, final, code)
 
 
-def own_file(root: Path, path: Path) -> Path | None:
-    """`path` where it is a plain file of the store at `root`; None where it is none, or a link leads out of the store."""
-    try:
-        real = path.resolve(strict=True)
-        return real if real.is_file() and real.is_relative_to(root.resolve()) else None
-    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no file can have
-        return None
-
-
 def open_artefact(kind: str, folder: Path) -> Artefact:
     """The finished artefact in `folder`, its files checked. Raises StoreError where it is none, damaged, or of another kind."""
     if not (folder / MANIFEST).is_file():

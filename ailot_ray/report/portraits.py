@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ailot_ray.errors import StoreError
+from ailot_ray.files import own_file
 from ailot_ray.records import Manifest, read_record
 from ailot_ray.report.record import Trial
-from ailot_ray.store import MANIFEST, own_file
+from ailot_ray.store import MANIFEST
 
 Columns = dict[str, NDArray[Any]]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ailot_ray.errors import StoreError
+from ailot_ray.files import own_file
 from ailot_ray.records import EndedTrial, PlannedTrial, SweepPlan, read_record
 from ailot_ray.report.record import Trial
 from ailot_ray.stages import STAGES
-from ailot_ray.store import own_file
 
 R = TypeVar("R")
 
