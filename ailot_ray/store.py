@@ -92,7 +92,7 @@ class Artefact:
     @property
     def run(self) -> RunRecord | None:
         """When, where and with what it was made; None where that is not known."""
-        return _read_run(self.folder)
+        return read_run(self.folder)
 
 
 class Store:
@@ -221,7 +221,7 @@ def open_artefact(kind: str, folder: Path) -> Artefact:
 
 def _check_files(folder: Path, manifest: Manifest, remedy: str) -> None:
     """Raise StoreError where a file that the manifest lists is missing or changed; files with their old stamp are not read."""
-    run = _read_run(folder)
+    run = read_run(folder)
     known = run.stamps if run else {}
     stamps = {}
     for name, expected in manifest.files.items():
@@ -241,7 +241,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _read_run(folder: Path) -> RunRecord | None:
+def read_run(folder: Path) -> RunRecord | None:
     """None where there is none, or it cannot be read: it is no part of the artefact."""
     try:
         return read_record(folder / RUN, RunRecord)

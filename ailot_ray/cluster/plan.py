@@ -12,10 +12,10 @@ from typing import Any
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.config import Config, flatten
 from ailot_ray.pipeline import Experiment
-from ailot_ray.records import PlannedTrial, RunRecord, read_record
+from ailot_ray.records import PlannedTrial
 from ailot_ray.resolve import relevant_settings, resolve
 from ailot_ray.stages import STAGES
-from ailot_ray.store import RUN, SHORT, Key, Store, digest_of
+from ailot_ray.store import RUN, SHORT, Key, Store, digest_of, read_run
 
 _STAGES = {stage.artefact: stage for stage in STAGES if stage.verb != "diagnose"}
 """What a sweep runs, by the kind of its artefact."""
@@ -138,7 +138,7 @@ def _rates(store: Path) -> dict[str, float]:
     """Seconds a unit of each stage's amount took, by kind, over the artefacts that are in the store."""
     rates = {}
     for stage in STAGES:
-        runs = [read_record(path, RunRecord) for path in (store / stage.artefact).glob(f"*/{RUN}")]
+        runs = [run for path in (store / stage.artefact).glob(f"*/{RUN}") if (run := read_run(path.parent))]
         amount = sum(run.amount for run in runs)
         if amount:
             rates[stage.artefact] = sum(run.seconds for run in runs) / amount

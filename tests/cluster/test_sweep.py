@@ -129,6 +129,8 @@ def test_the_estimate_is_of_reference_times_until_something_was_measured(tmp_pat
     assert sum(step.seconds for step in second.missing("alignment")) == pytest.approx(3 * 6.0)
     assert sum(step.seconds for step in second.missing("rewards")) == pytest.approx(35 * 1.5)
     assert sum(step.seconds for step in second.missing("scores")) == pytest.approx(36 * SECONDS["scores"])
+    run.write_text("{}")  # of another shape: it is no part of the artefact, and stops nothing
+    assert plan(sweep, store).measured == set(measured) - {"rewards"}
 
 
 def test_a_search_is_planned_by_its_base(tmp_path: Path) -> None:
