@@ -137,6 +137,25 @@ class EndedTrial(msgspec.Struct, frozen=True):
     time: float = 0.0
 
 
+class DrawnTrajectory(msgspec.Struct, frozen=True):
+    """A trajectory that a diagnosis draws."""
+
+    name: Literal["expert", "best", "worst"]
+    steps: int = 0
+    true_return: float | None = None
+    trajectory: int | None = None
+    """Its number in the dataset; None for the expert."""
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """A diagnosis' ``diagnostics.json``."""
+
+    lines: list[DrawnTrajectory]
+    environment: str = ""
+    by: str = ""
+    """What the best and the worst were chosen by."""
+
+
 class RankCorrelation(msgspec.Struct, frozen=True):
     """Spearman's ρ of new and true rewards over trajectories; None where it is not defined."""
 

@@ -21,8 +21,12 @@ NAME_BYTES = 119
 def trial_name(sweep: Sweep, settings: dict[str, Any]) -> str:
     """``reward.tau=0.5,transport.k=2-<digest>``: a folder, a TensorBoard run, a name in Weights & Biases."""
     text = settings_text(settings) or sweep.base.method
-    short = text.replace("/", "_").encode(errors="replace")[:NAME_BYTES].decode(errors="ignore")
-    return f"{short}-{trial_digest(sweep, settings)[:8]}"
+    return f"{_short(text.replace('/', '_'), NAME_BYTES)}-{trial_digest(sweep, settings)[:8]}"
+
+
+def _short(text: str, size: int) -> str:
+    """The first `size` bytes of `text`, whole letters."""
+    return text.encode(errors="replace")[:size].decode(errors="ignore")
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -47,7 +51,7 @@ class WandbTrials(WandbLoggerCallback):
         self.kwargs |= {
             "id": trial_digest(self.sweep, settings),
             "name": trial_name(self.sweep, settings),
-            "job_type": settings_text(settings)[:60] or self.sweep.base.method,
+            "job_type": _short(settings_text(settings), 60) or self.sweep.base.method,
             "resume": "allow",
         }
         super().log_trial_start(trial)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from ailot_ray.errors import StoreError
 from ailot_ray.files import own_file
-from ailot_ray.records import Manifest, read_record
+from ailot_ray.records import Diagnosis, DrawnTrajectory, Manifest, read_record
 from ailot_ray.report.record import Trial
-from ailot_ray.store import MANIFEST
+from ailot_ray.store import MANIFEST, file_name_of
 
 Columns = dict[str, NDArray[Any]]
 
@@ -24,8 +23,8 @@ Columns = dict[str, NDArray[Any]]
 class Portrait:
     """The files of one diagnosis."""
 
-    lines: dict[str, dict[str, Any]]
-    """Length and true return of the drawn trajectories, by name."""
+    lines: dict[str, DrawnTrajectory]
+    """The drawn trajectories, by name."""
     environment: str
     steps: pa.Table
     isometry: pa.Table
@@ -53,9 +52,8 @@ class Portrait:
     def label(self, name: str) -> str:
         """A drawn trajectory, its number and its true return where it is known."""
         line = self.lines[name]
-        number = f" (trajectory {line['trajectory']})" if "trajectory" in line else ""
-        known = line.get("true_return")
-        return f"{name}{number}" + ("" if known is None else f", true return {known:,.0f}")
+        number = "" if line.trajectory is None else f" (trajectory {line.trajectory})"
+        return f"{name}{number}" + ("" if line.true_return is None else f", true return {line.true_return:,.0f}")
 
 
 def rewards_folder(run: Trial) -> Path | None:
@@ -69,9 +67,9 @@ def portrait_of(run: Trial) -> Path | None:
     rewards = rewards_folder(run)
     if rewards is None:
         return None
-    with contextlib.suppress(StoreError, ValueError, KeyError):
+    with contextlib.suppress(StoreError, ValueError, KeyError, TypeError):  # of a foreign shape, which is no portrait
         digest = read_record(rewards / MANIFEST, Manifest).digest
-        found = (run.root / "diagnostics").glob(f"{run.task}-*/{MANIFEST}")
+        found = (run.root / "diagnostics").glob(f"{file_name_of(run.task)}-*/{MANIFEST}")
         keys = {path.parent: read_record(path, Manifest).key for path in found}
         drawn = [folder for folder, key in keys.items() if key["rewards"] == digest]
         return max(drawn, key=lambda folder: int(keys[folder]["version"]), default=None)
@@ -81,7 +79,7 @@ def portrait_of(run: Trial) -> Path | None:
 def load_portrait(run: Trial) -> Portrait | None:
     """The diagnosis of the trial's rewards; None where none was made, or it cannot be read."""
     folder = portrait_of(run)
-    with contextlib.suppress(OSError, ValueError, KeyError, pa.ArrowException):
+    with contextlib.suppress(StoreError, OSError, ValueError, KeyError, pa.ArrowException):
         return None if folder is None else _read(folder)
     return None
 
@@ -110,12 +108,12 @@ def video_of(run: Trial) -> Path | None:
 
 def _read(folder: Path) -> Portrait:
     tables = {name: _table(folder / f"{name}.parquet") for name in ("steps", "isometry", "coupling", "places")}
-    about = msgspec.json.decode((folder / "diagnostics.json").read_bytes())
-    lines = {line["name"]: line for line in about["lines"]}
+    about = read_record(folder / "diagnostics.json", Diagnosis)
+    lines: dict[str, DrawnTrajectory] = {line.name: line for line in about.lines}
     steps, isometry = tables["steps"], tables["isometry"]
     if steps is None or isometry is None:
         raise ValueError(f"{folder} is not whole")
-    return Portrait(lines, about.get("environment", ""), steps, isometry, tables["coupling"], tables["places"])
+    return Portrait(lines, about.environment, steps, isometry, tables["coupling"], tables["places"])
 
 
 def _table(path: Path) -> pa.Table | None:

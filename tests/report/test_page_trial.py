@@ -110,9 +110,13 @@ def test_distances_are_relative_to_the_median_at_the_farthest(trial: Trial) -> N
     assert set(heights.tolist()) == {0.25, 0.5, 0.75, 2.0}
 
 
-def test_a_damaged_diagnosis_is_none(trial: Trial, tmp_path: Path) -> None:
-    (tmp_path / "store" / "diagnostics" / f"{TASK}-10" / "diagnostics.json").write_text("{")
-    assert load_portrait(trial) is None
+@pytest.mark.parametrize(
+    "shape", ["{", "{}", "[]", "null", '{"lines": 3}', '{"lines": [{"name": "another"}]}', '{"lines": [{}]}']
+)
+def test_a_damaged_diagnosis_is_none(trial: Trial, tmp_path: Path, shape: str) -> None:
+    assert load_portrait(trial) is not None
+    (tmp_path / "store" / "diagnostics" / f"{TASK}-10" / "diagnostics.json").write_text(shape)
+    assert load_portrait(trial) is None and parts(trial)
 
 
 def test_states_over_a_maze(trial: Trial) -> None:
