@@ -31,7 +31,7 @@ def one_line(error: BaseException) -> str:
 def way_out(error: OSError) -> str:
     """What to do about a file that the operating system refuses."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return "free some space" if full else "check that the folder is there, and that you may write it"
+    return "free some space" if full else "make its folder writable"
 
 
 def printable(text: str) -> str:
