@@ -54,7 +54,7 @@ def replacing(path: Path) -> Iterator[Path]:
         synchronise(temporary)  # a power cut after the renaming must not leave a whole name on half of the bytes
         temporary.replace(path)
     except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
+        reason = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__  # Arrow repeats the path
         raise StoreError(f"cannot write {path} ({reason}): {way_out(error)}, or choose another place") from error
     finally:
         with contextlib.suppress(OSError):  # its folder may be none
