@@ -30,8 +30,9 @@ def one_line(error: BaseException) -> str:
 
 def way_out(error: OSError) -> str:
     """What to do about a file that the operating system refuses."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return "free some space" if full else "make its folder writable"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space"
+    return "make it writable" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else "check its folder"
 
 
 def printable(text: str) -> str:

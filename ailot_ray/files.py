@@ -21,6 +21,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def file_state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or replaced."""
+    status = path.stat() if path.is_file() else None
+    return status and (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 def own_file(root: Path, path: Path) -> Path | None:
     """`path` where it is a plain file of the store at `root`; None where it is none, or a link leads out of the store."""
     try:

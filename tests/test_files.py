@@ -1,11 +1,15 @@
 """A file is written whole or not at all."""
 
+import logging
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ailot_ray.errors import StoreError
-from ailot_ray.files import replacing
+from ailot_ray.files import locked, replacing
 from ailot_ray.records import Spread
 from ailot_ray.store import read_json, write_json
 
@@ -42,3 +46,23 @@ def test_success_replaces_the_file_once_its_bytes_are_on_the_disk(tmp_path: Path
             temporary.write_text(text)
         assert path.read_text() == text
     assert len(list(path.parent.iterdir())) == 1 and there == [False, True]
+
+
+def test_who_waits_says_for_whom_after_a_second(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locked(tmp_path / "a.lock", "the file"):
+            held.set()
+            free.wait(10)
+
+    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING):
+        pool.submit(hold)
+        held.wait(10)
+        threading.Timer(1.5, free.set).start()
+        with locked(tmp_path / "a.lock", "the file"):
+            assert free.is_set()
+        with locked(tmp_path / "a.lock", "the file"):  # nobody holds it: no word
+            pass
+    assert len(caplog.messages) == 1
+    assert re.match(r"waiting for process \d+ on \S+, which makes the file", caplog.messages[0])

@@ -18,7 +18,7 @@ else:
     fetch = Lazy("ailot_ray.data.fetch")
 
 AT_ONCE = 3
-"""Downloads side by side: more are no faster, and a host may take them for an attack."""
+"""Downloads side by side: more would be a burden to one host."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Fetch(Verb):
     task: tuple[str, ...] = ()
     """One or more tasks of `python -m ailot_ray tasks`."""
     all: bool = False
-    """All files of D4RL's tasks, 8 GB."""
+    """All 37 files of D4RL's tasks, more than 7 GB."""
     data_dir: Path = Config.data_dir
     """Where to put them."""
     mirror: str | None = None

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ailot_ray.config import MINARI, Config
 from ailot_ray.data.builtin import read_builtin
-from ailot_ray.data.d4rl import file_state, read_d4rl
+from ailot_ray.data.d4rl import read_d4rl
 from ailot_ray.data.digests import check_sidecar
 from ailot_ray.data.trajectories import Dataset
 from ailot_ray.errors import DataError
+from ailot_ray.files import file_state
 from ailot_ray.tasks import Task, get_task
 
 _LOGGER = logging.getLogger(__name__)
@@ -74,8 +75,10 @@ def _recognise(dataset: Dataset, task: Task) -> Dataset:
     if not genuine and not dataset.substituted:
         _LOGGER.warning(
             "%s has the name of the file that D4RL publishes for %s and is another (SHA-256 %s): it counts as a stand-in",
-            dataset.source, task.name, dataset.digest,
-        )  # fmt: skip
+            dataset.source,
+            task.name,
+            dataset.digest,
+        )
     return replace(dataset, substituted=not genuine)
 
 

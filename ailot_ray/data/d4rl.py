@@ -19,7 +19,7 @@ from ailot_ray.data.maze_checks import check_maze
 from ailot_ray.data.scaling import to_unit
 from ailot_ray.data.trajectories import Dataset, LoadReport
 from ailot_ray.errors import DataError
-from ailot_ray.files import sha256_of
+from ailot_ray.files import file_state, sha256_of
 from ailot_ray.tasks import Task
 
 _REQUIRED = ("observations", "actions", "terminals")
@@ -108,12 +108,6 @@ def read_d4rl(path: Path, task: Task, *, substituted: bool, flag: str = "--data"
             gaps=int((breaks.jumps & ~(terminals | timeouts)).sum()),
         ),
     )
-
-
-def file_state(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file is written or replaced."""
-    status = path.stat() if path.is_file() else None
-    return status and (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _successors(

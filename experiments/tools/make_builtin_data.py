@@ -18,11 +18,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from builtin_files import choose_episodes, write_builtin
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from ailot_ray.data.builtin import FOLDER, choose_episodes, write_builtin
+from ailot_ray.data.builtin import FOLDER
 
 ENVIRONMENT = "Hopper-v4"
 KINDS = {

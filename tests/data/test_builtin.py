@@ -4,16 +4,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from builtin_files import choose_episodes, write_builtin
 
-from ailot_ray.data.builtin import (
-    EXPERT_NAME,
-    FOLDER,
-    REPLAY_NAME,
-    builtin_expert,
-    choose_episodes,
-    read_builtin,
-    write_builtin,
-)
+from ailot_ray.data.builtin import EXPERT_NAME, FOLDER, REPLAY_NAME, builtin_expert, read_builtin
 from ailot_ray.errors import DataError
 from ailot_ray.files import sha256_of
 from ailot_ray.tasks import get_task

@@ -280,9 +280,10 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytes
         read_d4rl(path, HOPPER, substituted=True)
 
 
+@pytest.mark.parametrize("end", ["terminal", "none"])
 @pytest.mark.parametrize(("stored", "unknown"), [("none", [3, 6]), ("true", []), ("next episode's", [3])])
-def test_recorded_steps_stay_inside_of_episodes(tmp_path: Path, stored: str, unknown: list[int]) -> None:
-    arrays = episodes([4, 3], ["timeout", "terminal"])
+def test_recorded_steps_stay_inside_of_episodes(tmp_path: Path, stored: str, unknown: list[int], end: str) -> None:
+    arrays = episodes([4, 3], ["timeout", end])
     true = arrays["next_observations"].copy()
     if stored == "next episode's":
         arrays["next_observations"][3] = arrays["observations"][4]
@@ -291,3 +292,8 @@ def test_recorded_steps_stay_inside_of_episodes(tmp_path: Path, stored: str, unk
     nowhere = np.isnan(recording.successors).all(1)
     assert np.flatnonzero(nowhere).tolist() == unknown and np.flatnonzero(recording.starts).tolist() == [0, 4]
     np.testing.assert_array_equal(recording.successors[~nowhere], true[~nowhere])
+
+
+def test_a_recorded_jump_begins_an_episode_without_a_flag(tmp_path: Path) -> None:
+    recording = read_recording(write_hdf5(tmp_path / "hopper.hdf5", episodes([4, 3], ["none", "terminal"])), HOPPER)
+    assert np.flatnonzero(recording.starts).tolist() == [0, 4] and np.isfinite(recording.successors).all()

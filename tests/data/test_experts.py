@@ -2,11 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builtin_files import write_builtin
 from numpy.typing import NDArray
 
 from ailot_ray.config import Config
 from ailot_ray.data import builtin, experts
-from ailot_ray.data.builtin import builtin_expert, read_builtin, write_builtin
+from ailot_ray.data.builtin import builtin_expert, read_builtin
 from ailot_ray.data.d4rl import read_d4rl
 from ailot_ray.data.experts import choose_experts
 from ailot_ray.errors import ConfigError, DataError

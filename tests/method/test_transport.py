@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from ailot_ray.config import Solver, Start, TransportConfig
+from ailot_ray.data.builtin import builtin_expert, read_builtin
 from ailot_ray.method.diagnostics import temporal_coherence
 from ailot_ray.method.transport import (
     Alignment,
@@ -22,6 +23,7 @@ from ailot_ray.method.transport import (
     squared_distances,
     typical_cost,
 )
+from ailot_ray.tasks import get_task
 
 Matrix = NDArray[np.float64]
 CONFIG = TransportConfig(
@@ -261,3 +263,12 @@ def test_coherence_is_that_of_the_plan(solver: Solver) -> None:
     assert found.coherence().correlation == pytest.approx(expected.correlation, abs=1e-5)
     assert found.coherence().backward == expected.backward
     assert align(AGENT.float(), AGENT.float(), replace(config, epsilon=1e-3)).coherence().correlation > 0.99
+
+
+def test_the_built_in_datas_epsilon_is_of_the_mean_to_the_last_bit() -> None:
+    """No state of it is so far from the others that it counts less."""
+    dataset, expert = read_builtin(get_task("hopper-builtin")), torch.from_numpy(builtin_expert().observations)
+    for rows in dataset.rows():
+        cost = look_ahead_cost(torch.from_numpy(dataset.observations[rows]), expert, 2)
+        mean = float(cost.sum(1).mean(dtype=torch.float64)) / cost.shape[1]
+        assert absolute_epsilon(cost, CONFIG) == 0.01 * mean
