@@ -19,7 +19,7 @@ from ailot_ray.methods import get_method
 Space = Literal["intent", "raw", "standardised"]
 Metric = Literal["sqeuclidean", "euclidean", "cosine"]
 Start = Literal["cut", "mask", "none"]
-Solver = Literal["sinkhorn", "pot", "exact", "nearest"]
+Solver = Literal["sinkhorn", "pot", "exact", "nearest", "segment", "rnd"]
 Simulator = Literal["gymnasium", "d4rl"]
 Target = Literal["centre", "drawn"]
 Actions = Literal["mean", "sample"]
@@ -77,7 +77,8 @@ class TransportConfig(Section, prefix="transport."):
     """What becomes of the expert before its state nearest to the agent's first: cut off before solving, masked after it,
     or kept (none)."""
     solver: Solver | None = None
-    """Solver: our Sinkhorn, POT's Sinkhorn, POT's exact linear programme, or nearest neighbours without a transport (SEABO)."""
+    """Solver: our Sinkhorn, POT's Sinkhorn, POT's exact linear programme; or without a transport: the nearest expert pair
+    (SEABO), the expert's segment of the same time (Segment-Matching), or random network distillation (ReLOAD)."""
     epsilon: Positive | None = None
     """Entropic regularisation ε."""
     epsilon_unit: Literal["relative", "absolute"] | None = None
@@ -175,7 +176,8 @@ class Config(Section):
     expert_quantile: Fraction = 1.0
     """Quality of the experts, as a quantile of the trajectories by return: 1 takes the best, 0.5 those from the median down."""
     method: str = "ailot"
-    """Method: ailot, otr, seabo, iql (the dataset's own rewards), bc (behaviour cloning, no rewards), or one of a plug-in."""
+    """Method: ailot, otr, segment, seabo, rnd, iql (the dataset's own rewards), bc (behaviour cloning, no rewards), bc10 and
+    bc10-ailot (of the best tenth by true or AILOT's returns), or one of a plug-in."""
     device: str = "auto"
     """Device that trains: cpu, cuda, cuda:N, or auto."""
     icvf: ICVFConfig = field(default_factory=ICVFConfig)

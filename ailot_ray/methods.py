@@ -1,8 +1,8 @@
 """Table 1: methods. What each is called, where its rewards come from, what it learns with, and its default hyperparameters.
 
 Baselines are presets of the same parts (docs/method.md §2 to §5): OTR is an alignment of raw states under the cosine cost,
-SEABO a distance to the nearest expert pair; behaviour cloning has no rewards, and IQL takes the dataset's own. Nothing else
-in the package compares a method's name: it asks this table.
+Segment-Matching, SEABO and RND do without a transport; behaviour cloning has no rewards, and IQL takes the dataset's own.
+Nothing else in the package compares a method's name: it asks this table.
 
 A method of your own is one call, in a module that AILOT_RAY_PLUGINS names (docs/extending.md)::
 
@@ -36,12 +36,12 @@ class TaskFacts(Protocol):
 Preset = Mapping[str, Any]
 """Settings by path; a value may be a function of the task (:class:`TaskFacts`)."""
 
-_CLONING = ("steps", "batch_size", "width", "learning_rate", "dropout", "snapshots")
+_CLONING = tuple(f"iql.{name}" for name in ("steps", "batch_size", "width", "learning_rate", "dropout", "snapshots"))
 
 _READS: dict[RewardSource, tuple[str, ...]] = {
-    "alignment": ("transport.", "reward.", "iql.", "evaluation.", "expert"),
-    "dataset": ("reward.rescale", "reward.shift", "iql.", "evaluation."),
-    "none": (*(f"iql.{name}" for name in _CLONING), "evaluation."),
+    "alignment": ("transport.", "reward.", "evaluation.", "expert"),
+    "dataset": ("reward.rescale", "reward.shift", "evaluation."),
+    "none": ("evaluation.",),
 }
 
 
@@ -87,7 +87,7 @@ class Method:
     def paths_read(self, space: str | None) -> tuple[str, ...]:
         """Beginnings of the settings' paths that a result depends on, where alignments compare `space`."""
         intents = ("icvf.",) if self.aligned and space == "intent" else ()
-        return (*intents, *_READS[self.rewards], *self.reads)
+        return (*intents, *_READS[self.rewards], *LEARNERS[self.learner].reads, *self.reads)
 
 
 def _by_domain(**settings: tuple[Any, Any, Any]) -> dict[str, dict[str, Any]]:
@@ -127,11 +127,23 @@ DOMAIN_DEFAULTS: dict[str, Preset] = {
 METHODS: dict[str, Method] = {}
 """Every method by name, in the order in which reports list them."""
 
-LEARNERS: dict[str, str] = {
-    "iql": "ailot_ray.method.iql:IQL",
-    "bc": "ailot_ray.method.iql:BehaviourCloning",
+
+@dataclass(frozen=True)
+class Learning:
+    """Where a learner's class is, and which settings it reads."""
+
+    target: str
+    """``module:Class``, imported when it is first used."""
+    reads: tuple[str, ...] = ("iql.",)
+    """Beginnings of the settings' paths."""
+
+
+LEARNERS: dict[str, Learning] = {
+    "iql": Learning("ailot_ray.method.iql:IQL"),
+    "bc": Learning("ailot_ray.method.iql:BehaviourCloning", _CLONING),
+    "bc10": Learning("ailot_ray.method.iql:BestBehaviourCloning", _CLONING),
 }
-"""Every learner by name: where its class is, ``module:Class``, imported when it is first used."""
+"""Every learner by name."""
 
 
 def register_method(method: Method) -> Method:
@@ -148,11 +160,14 @@ def register_method(method: Method) -> Method:
     return method
 
 
-def register_learner(name: str, target: str) -> None:
-    """Add a learner: `target` is ``module:Class``, a class as :mod:`ailot_ray.method.learner` describes it."""
+def register_learner(name: str, target: str, reads: tuple[str, ...] = ("iql.",)) -> None:
+    """Add a learner: `target` is ``module:Class``, a class as :mod:`ailot_ray.method.learner` describes it.
+
+    `reads` are beginnings of the paths of the settings that it reads.
+    """
     if ":" not in target:
         raise ConfigError(f"learner {name}: {target} is not of the form module:Class")
-    LEARNERS[name] = target
+    LEARNERS[name] = Learning(target, reads)
 
 
 def get_method(name: str) -> Method:
@@ -180,69 +195,72 @@ def aligned_methods() -> str:
 def load_learner(name: str) -> Callable[..., Any]:
     """The class of a learner. Raises ConfigError where it is not registered, or its module lacks it."""
     load_plugins()
-    module, _, attribute = LEARNERS.get(name, ":").partition(":")
-    if not module:
+    if name not in LEARNERS:
         raise ConfigError(f"learner {name} is not registered: choose of {', '.join(LEARNERS)}")
+    module, _, attribute = LEARNERS[name].target.partition(":")
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"learner {name}: {LEARNERS[name]} cannot be imported ({error})") from error
+        raise ConfigError(f"learner {name}: {LEARNERS[name].target} cannot be imported ({error})") from error
     return found
 
 
-register_method(Method("bc", "BC", "#CC79A7", "none", learner="bc"))
-register_method(
+_TRUE_REWARDS: Mapping[str, Preset] = {
+    "*": {"reward.alpha": 1.0, "reward.tau": 0.0, "reward.scale": "none", "reward.rescale": False},
+    "locomotion": {"reward.rescale": True},
+    "antmaze": {"reward.shift": -1.0},
+}
+_OTR: Mapping[str, Preset] = {
+    "*": {
+        "transport.space": "raw",
+        "transport.metric": "cosine",
+        "transport.k": 0,
+        "transport.start": "none",
+        "transport.epsilon_unit": "absolute",
+        "reward.tau": lambda task: 5.0 / task.observation_size,
+        "reward.scale": "none",
+    },
+    "antmaze": {"reward.tau": 1.0, "reward.shift": -2.0},
+}
+_SEABO: Mapping[str, Preset] = {
+    "*": {
+        "transport.space": "raw",
+        "transport.k": 1,
+        "transport.start": "none",
+        "transport.solver": "nearest",
+        "reward.alpha": 1.0,
+        "reward.scale": "none",
+        "reward.rescale": False,
+    },
+    "locomotion": {"reward.tau": lambda task: 0.5 / task.action_size},
+    "antmaze": {"reward.tau": lambda task: 5.0 / task.action_size, "reward.shift": -1.0},
+}
+_AILOT: Mapping[str, Preset] = {"antmaze": {"reward.shift": -2.0}}
+
+
+def _only(solver: str, presets: Mapping[str, Preset], **settings: Any) -> Mapping[str, Preset]:
+    """`presets` with another solver (two underscores of a setting are a dot)."""
+    own = {path.replace("__", "."): value for path, value in settings.items()}
+    return {**presets, "*": {**presets.get("*", {}), "transport.solver": solver, **own}}
+
+
+_BEST = {"reward.rescale": False, "reward.shift": 0.0}  # whatever the domain, a trajectory counts by its return as it is
+
+for _method in (
+    Method("bc", "BC", "#CC79A7", "none", learner="bc"),
+    Method("bc10", "10 % BC (true returns)", "#882255", "dataset", learner="bc10", presets={"*": _BEST}),
+    Method("bc10-ailot", "10 % BC (AILOT's returns)", "#332288", "alignment", learner="bc10", presets={"*": _BEST}),
+    Method("otr", "OTR", "#E69F00", "alignment", presets=_OTR),
+    Method("segment", "Segment-Matching", "#56B4E9", "alignment", presets=_only("segment", _OTR)),
+    Method("seabo", "SEABO", "#009E73", "alignment", presets=_SEABO),
     Method(
-        "otr",
-        "OTR",
-        "#E69F00",
+        "rnd",
+        "RND",
+        "#8C6D1F",
         "alignment",
-        presets={
-            "*": {
-                "transport.space": "raw",
-                "transport.metric": "cosine",
-                "transport.k": 0,
-                "transport.start": "none",
-                "transport.epsilon_unit": "absolute",
-                "reward.tau": lambda task: 5.0 / task.observation_size,
-                "reward.scale": "none",
-            },
-            "antmaze": {"reward.tau": 1.0, "reward.shift": -2.0},
-        },
-    )
-)
-register_method(
-    Method(
-        "seabo",
-        "SEABO",
-        "#009E73",
-        "alignment",
-        presets={
-            "*": {
-                "transport.space": "raw",
-                "transport.k": 1,
-                "transport.start": "none",
-                "transport.solver": "nearest",
-                "reward.alpha": 1.0,
-                "reward.scale": "none",
-                "reward.rescale": False,
-            },
-            "locomotion": {"reward.tau": lambda task: 0.5 / task.action_size},
-            "antmaze": {"reward.tau": lambda task: 5.0 / task.action_size, "reward.shift": -1.0},
-        },
-    )
-)
-register_method(Method("ailot", "AILOT", "#0072B2", "alignment", presets={"antmaze": {"reward.shift": -2.0}}))
-register_method(
-    Method(
-        "iql",
-        "IQL (true rewards)",
-        "#D55E00",
-        "dataset",
-        presets={
-            "*": {"reward.alpha": 1.0, "reward.tau": 0.0, "reward.scale": "none", "reward.rescale": False},
-            "locomotion": {"reward.rescale": True},
-            "antmaze": {"reward.shift": -1.0},
-        },
-    )
-)
+        presets=_only("rnd", _AILOT, transport__space="standardised", transport__k=1, transport__start="none"),
+    ),
+    Method("ailot", "AILOT", "#0072B2", "alignment", presets=_AILOT),
+    Method("iql", "IQL (true rewards)", "#D55E00", "dataset", presets=_TRUE_REWARDS),
+):
+    register_method(_method)

@@ -66,6 +66,7 @@ def ours_iql(columns: dict[str, NDArray[np.float32]], fast: bool = True) -> Adva
         tensors["next_observations"],
         1.0 - tensors["terminals"],
         tensors["rewards"][None],
+        np.array([0, N]),
     )
     config = IQLConfig(batch_size=BATCH, width=WIDTH, expectile=0.7, temperature=3.0, dropout=0.0)
     return IQL(transitions, [0], config, fast).advance

@@ -118,7 +118,11 @@ def test_a_setting_is_the_same_however_it_is_written() -> None:
         ("iql.steps", True, "iql.steps cannot be True: it must be int"),
         ("icvf.steps", None, "icvf.steps cannot be None: it must be int"),
         ("icvf.layer_norm", 1, "icvf.layer_norm cannot be 1: it must be bool"),
-        ("transport.solver", "pott", "cannot be 'pott': it must be sinkhorn or pot or exact or nearest or None"),
+        (
+            "transport.solver",
+            "pott",
+            "cannot be 'pott': it must be sinkhorn or pot or exact or nearest or segment or rnd or None",
+        ),
         ("method", "gail", "--method is gail, but it must be one of .*ailot"),
         ("reward.scale", "mean", "reward.scale cannot be 'mean': it must be median or none or None"),
         ("transport.k", -1, "--transport.k is -1, but it must be 0 or more"),

@@ -18,12 +18,19 @@ BY_DOMAIN = {"locomotion": (0.7, 3, 0, 10), "antmaze": (0.9, 10, 0, 100), "adroi
 BY_METHOD: dict[str, tuple[Any, ...]] = {
     "ailot": ("intent", "sqeuclidean", 2, "cut", "sinkhorn", 0.01, "relative"),
     "otr": ("raw", "cosine", 0, "none", "sinkhorn", 0.01, "absolute"),
+    "segment": ("raw", "cosine", 0, None, "segment", None, None),
     "seabo": ("raw", "sqeuclidean", 1, None, "nearest", None, None),
+    "rnd": ("standardised", "sqeuclidean", 1, None, "rnd", None, None),
+    "bc10-ailot": ("intent", "sqeuclidean", 2, "cut", "sinkhorn", 0.01, "relative"),
 }
 """transport.space, metric, k, start, solver, epsilon, epsilon_unit; None: whatever it is, it is not read."""
 REWARDS: dict[str, list[tuple[Any, ...]]] = {  # OTR: β·1000/d times a cost of weight 1/1000 a step, SEABO: β·distance/|A|
     "ailot": [(5, 0.5, "median", True, 0), (5, 0.5, "median", True, -2), (5, 0.5, "median", True, 0)],
     "otr": [(5, 5 / 11, "none", True, 0), (5, 1, "none", True, -2), (5, 5 / 45, "none", True, 0)],
+    "segment": [(5, 5 / 11, "none", True, 0), (5, 1, "none", True, -2), (5, 5 / 45, "none", True, 0)],
+    "rnd": [(5, 0.5, "median", True, 0), (5, 0.5, "median", True, -2), (5, 0.5, "median", True, 0)],
+    "bc10": [(None, None, "median", False, 0)] * 3,
+    "bc10-ailot": [(5, 0.5, "median", False, 0)] * 3,
     "seabo": [(1, 0.5 / 3, "none", False, 0), (1, 5 / 8, "none", False, -1), (1, 0.5, "none", False, 0)],
     "iql": [(None, None, "none", True, 0), (None, None, "none", False, -1), (None, None, "none", False, 0)],
 }

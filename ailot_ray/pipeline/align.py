@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ailot_ray.config import Solver
+from ailot_ray.data.trajectories import Expert
 from ailot_ray.errors import ConfigError, DataError, StoreError
 from ailot_ray.method.batched import align_batch
-from ailot_ray.method.neighbours import nearest_distances, pair_features
+from ailot_ray.method.matching import WITHOUT_TRANSPORT, Distance, pair_features
 from ailot_ray.method.transport import Alignment, prepare
 from ailot_ray.method.transport import align as align_pair
 from ailot_ray.pipeline.experiment import Experiment
@@ -27,7 +29,7 @@ SHARD = 32
 MAX_PAIRS = 50_000_000
 """Entries of a coupling: a solve holds about ten matrices of that many floats, 2 GB."""
 ANY_EXPERT = -1
-"""The expert column of costs that are not of one expert: nearest neighbours among all of them."""
+"""The expert column of costs that are not of one expert but of all together."""
 
 
 def align(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
@@ -77,8 +79,13 @@ class Features:
         return prepare(self.space(states), self.metric)
 
     def pairs(self, states: NDArray[np.float32], successors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Of one trajectory, each step's features beside those k steps on: what nearest neighbours are sought among."""
+        """Of one trajectory, each step's features beside those k steps on: what is compared where nothing is transported."""
         return pair_features(self(states).cpu().numpy(), self(successors).cpu().numpy(), self.k)
+
+    def distance(self, experts: Sequence[Expert], solver: Solver) -> Distance:
+        """The cost of a solver that transports nothing."""
+        pairs = [self.pairs(expert.observations, expert.next_observations) for expert in experts]
+        return WITHOUT_TRANSPORT[solver](pairs, self.metric, 1 if self.k == 0 else 2)
 
 
 def require_length(experiment: Experiment) -> None:
@@ -122,17 +129,17 @@ class PartSolver:
         self.experiment, self.features = experiment, Features(experiment, intents)
         self.rows = list(experiment.dataset.rows())
         self.parts = partition(experiment.dataset.lengths)
-        self.nearest = experiment.config.transport.solver == "nearest"
+        solver = experiment.config.transport.solver or "sinkhorn"
         self.batched = self.features.device.type == "cuda" if batched is None else batched
-        self.batched &= experiment.config.transport.solver == "sinkhorn"
-        embed = self.features.pairs if self.nearest else lambda states, successors: self.features(states)
-        self.experts: list[Any] = [embed(expert.observations, expert.next_observations) for expert in experiment.experts]
+        self.batched &= solver == "sinkhorn"
+        self.distance = self.features.distance(experiment.experts, solver) if solver in WITHOUT_TRANSPORT else None
+        self.experts = [] if self.distance else [self.features(expert.observations) for expert in experiment.experts]
 
     def solve(self, number: int, folder: Path) -> None:
-        """Write part `number` into the work folder: one row a solve, or one a trajectory for nearest neighbours."""
+        """Write part `number` into the work folder: one row a solve, or one a trajectory where all experts serve together."""
         trajectories = self.parts[number].tolist()
-        if self.nearest:
-            rows = [row for index in trajectories for row in self._neighbours(index)]
+        if self.distance:
+            rows = [row for index in trajectories for row in self._distances(index, self.distance)]
         else:
             rows = list(self._transports(trajectories))
         write_parquet(part_path(folder, number), pa.Table.from_pylist(rows))
@@ -150,11 +157,11 @@ class PartSolver:
             for number, expert in enumerate(self.experts):
                 yield self._row(index, number, align_pair(agent, expert, config))
 
-    def _neighbours(self, trajectory: int) -> list[dict[str, Any]]:
+    def _distances(self, trajectory: int, distance: Distance) -> Iterator[dict[str, Any]]:
         row, dataset = self.rows[trajectory], self.experiment.dataset
-        own = self.features.pairs(dataset.observations[row], dataset.next_observations[row])
-        cost = self._finite(trajectory, nearest_distances(own, self.experts))
-        return [{"trajectory": trajectory, "expert": ANY_EXPERT, "cost": cost}]
+        costs = distance(self.features.pairs(dataset.observations[row], dataset.next_observations[row]))
+        for expert, cost in enumerate(costs, start=ANY_EXPERT if distance.joint else 0):
+            yield {"trajectory": trajectory, "expert": expert, "cost": self._finite(trajectory, cost)}
 
     def _row(self, trajectory: int, expert: int, solved: Alignment) -> dict[str, Any]:
         coherence = solved.coherence()

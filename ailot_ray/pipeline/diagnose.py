@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ailot_ray.data.trajectories import Expert
 from ailot_ray.errors import ConfigError
-from ailot_ray.method.neighbours import nearest_distances
+from ailot_ray.method.matching import WITHOUT_TRANSPORT
 from ailot_ray.method.transport import align as align_pair
 from ailot_ray.methods import aligned_methods
 from ailot_ray.pipeline.align import Features
@@ -68,6 +68,8 @@ class _Sampler:
         self.experiment, self.features, self.scale = experiment, features, scale
         self.maze = experiment.task.domain == "antmaze"
         self.couplings: list[pa.Table] = []
+        solver = experiment.config.transport.solver or "sinkhorn"
+        self.distance = features.distance(experiment.experts, solver) if solver in WITHOUT_TRANSPORT else None
 
     def write(self, folder: Path, squashed: NDArray[np.float64], chosen: NDArray[np.int16]) -> None:
         """Write the files. squashed, chosen: (N,), the rewards before rescaling and the expert behind each."""
@@ -120,9 +122,11 @@ class _Sampler:
         self, name: str, states: NDArray[np.float32], successors: NDArray[np.float32], expert: int
     ) -> NDArray[np.float64]:
         transport, experts = self.experiment.config.transport, self.experiment.experts
-        if transport.solver == "nearest":
-            pairs = [self.features.pairs(one.observations, one.next_observations) for one in experts]
-            return nearest_distances(self.features.pairs(states, successors), pairs)
+        if self.distance:
+            cost: NDArray[np.float64] = self.distance(self.features.pairs(states, successors))[
+                0 if self.distance.joint else expert
+            ]
+            return cost
         solved = align_pair(self.features(states), self.features(experts[expert].observations), transport)
         self.couplings.append(_binned(name, solved.plan, solved.first if transport.start == "cut" else 0))
         return solved.cost

@@ -93,4 +93,5 @@ def transitions(experiment: Experiment, rewards: np.ndarray | None) -> Transitio
         next_observations=there(dataset.next_observations),
         continues=there(~dataset.terminals),
         rewards=there(np.zeros((0, len(dataset))) if rewards is None else rewards),
+        offsets=dataset.offsets,
     )

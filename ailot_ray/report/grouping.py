@@ -56,6 +56,8 @@ class Group:
     interquartile_mean: float | None = None
     interval: tuple[float, float] | None = None
     """95 % interval of the mean over seeds (:func:`ailot_ray.report.statistics.mean_interval`); None for a single seed."""
+    labelling: float | None = None
+    """Median over the trials of the seconds that their rewards took; None where not told."""
     published: float | None = None
     """Published score; None where there is none or the data stand in for D4RL's own."""
     trials: tuple[Trial, ...] = field(default=(), compare=False, repr=False)
@@ -227,6 +229,7 @@ def _of_method(trials: Sequence[Trial], about: dict[str, Any], unequal: bool) ->
                 std=statistics.std(scores) if several else None,
                 interquartile_mean=statistics.interquartile_mean(scores),
                 interval=statistics.mean_interval([scores], np.random.default_rng(0)) if several else None,
+                labelling=_median([trial.labelling for trial in members]),
                 published=None if task is None or about["substituted"] else task.published.get(members[0].method),
                 trials=tuple(members),
             )
@@ -234,6 +237,11 @@ def _of_method(trials: Sequence[Trial], about: dict[str, Any], unequal: bool) ->
     # before all variants what they are variants of
     ranks = {one.name: [_rank(one.settings.get(path)) for path in differing] for one in found}
     return sorted(found, key=lambda one: (one.settings_text != "", ranks[one.name]))
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
 
 
 def _usual(configurations: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> dict[str, Any]:

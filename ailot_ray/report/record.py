@@ -1,5 +1,6 @@
 """The record: one configuration and seed, planned, running, failed or finished. Tables, figures and page read nothing else."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ailot_ray.errors import StoreError, one_line
-from ailot_ray.records import CodeVersion, TrialRecord, read_record
-from ailot_ray.store import MANIFEST, SHORT, open_artefact
+from ailot_ray.records import CodeVersion, RunRecord, TrialRecord, read_record
+from ailot_ray.store import MANIFEST, SHORT, open_artefact, read_run
 
 State = Literal["running", "waiting", "done", "failed", "stopped", "interrupted"]
 STATES: tuple[State, ...] = ("running", "waiting", "done", "failed", "stopped", "interrupted")
@@ -59,6 +60,8 @@ class Trial:
     """Which code evaluated it; None of stores from before manifests told."""
     artefacts: Mapping[str, str] = field(default_factory=dict)
     """Folder names of the artefacts behind it, by kind."""
+    labelling: float | None = None
+    """Seconds that its rewards took, with the intents and the alignment behind them; None where nothing tells them."""
     source: str = ""
     """Where the data lay."""
     detail: str = ""
@@ -138,6 +141,7 @@ def read_trial(folder: Path) -> Trial:
             finished=run.finished if run else "",
             code=artefact.code,
             artefacts=record.artefacts,
+            labelling=_labelling(folder.parent.parent, record.artefacts),
             source=source,
             root=folder.parent.parent,
         )
@@ -146,6 +150,21 @@ def read_trial(folder: Path) -> Trial:
         raise StoreError(
             f"artefact {folder} is damaged ({missing}): delete the folder and run the same command again"
         ) from error
+
+
+_LABELLING = ("intents", "alignment", "rewards")
+
+
+def _labelling(root: Path, artefacts: Mapping[str, str]) -> float | None:
+    runs = [_run_of(root / kind / artefacts[kind]) for kind in _LABELLING if kind in artefacts]
+    known = [run.seconds for run in runs if run]
+    return sum(known) if known and len(known) == len(runs) else None
+
+
+@functools.lru_cache(maxsize=10_000)
+def _run_of(folder: Path) -> RunRecord | None:
+    """Of artefacts that many trials share, and that never change."""
+    return read_run(folder)
 
 
 def values_of(runs: Sequence[Trial], path: str) -> list[Any]:

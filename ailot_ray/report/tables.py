@@ -34,6 +34,7 @@ def as_json(rows: Sequence[Group]) -> list[dict[str, Any]]:
             "interval_95": None if row.interval is None else [_finite(end) for end in row.interval],
             "best": None if row.best is None else {"seed": row.best[0], "score": _finite(row.best[1])},
             "worst": None if row.worst is None else {"seed": row.worst[0], "score": _finite(row.worst[1])},
+            "labelling_seconds": _finite(row.labelling),
             "published": row.published,
             "digests": list(row.digests),
         }
@@ -76,8 +77,8 @@ def usual_notes(rows: Sequence[Group]) -> list[str]:
     return notes
 
 
-_HEADER = ("method", "settings", "gradient steps", "seeds", "score", "best / worst seed", "published")
-_LEFT = (True, True, False, False, False, False, False)
+_HEADER = ("method", "settings", "labelling", "gradient steps", "seeds", "score", "best / worst seed", "published")
+_LEFT = (True, True, False, False, False, False, False, False)
 
 
 def _cells(row: Group) -> tuple[str, ...]:
@@ -92,47 +93,67 @@ def _cells(row: Group) -> tuple[str, ...]:
     ends = NONE if row.best is None or row.worst is None else f"{row.best[1]:.1f} / {row.worst[1]:.1f}"
     steps = NONE if row.steps is None else f"{row.steps:,}"
     published = NONE if row.published is None else f"{row.published:.1f}"
-    return row.label, row.settings_text, steps, _seeds_text(row.seeds), score, ends, published
+    labelling = "" if row.labelling is None else f"{row.labelling:,.1f} s"
+    return row.label, row.settings_text, labelling, steps, _seeds_text(row.seeds), score, ends, published
+
+
+def _columns(rows: Sequence[Group]) -> tuple[tuple[str, ...], tuple[bool, ...], list[tuple[str, ...]]]:
+    """Header, alignment to the left, and cells; a column of nothing is left out."""
+    table = [_cells(row) for row in rows]
+    shown = [c for c in range(len(_HEADER)) if any(cells[c] for cells in table)]
+
+    def kept(cells: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(cells[c] for c in shown)
+
+    return kept(_HEADER), kept(_LEFT), [kept(cells) for cells in table]
 
 
 def _text(rows: Sequence[Group]) -> list[str]:
-    """A heading for each task and dataset, and the columns aligned over all of them; a column of nothing is left out."""
-    table = [_cells(row) for row in rows]
-    shown = [c for c in range(len(_HEADER)) if any(cells[c] for cells in table)]
-    widths = [max(len(cells[c]) for cells in (_HEADER, *table)) for c in range(len(_HEADER))]
-
-    def line(cells: Sequence[str]) -> str:
-        return aligned([cells[c] for c in shown], [widths[c] for c in shown], [_LEFT[c] for c in shown])
-
+    """A heading for each task and dataset, and the columns aligned over all of them."""
+    header, left, table = _columns(rows)
+    widths = [max(map(len, column)) for column in zip(header, *table, strict=True)]
     lines: list[str] = []
     for i, row in enumerate(rows):
         if not i or (row.task, row.data_digest) != (rows[i - 1].task, rows[i - 1].data_digest):
-            lines += [*([""] if lines else []), f"{row.task}  {row.data_text}", line(_HEADER)]
-        lines.append(line(table[i]))
+            lines += [*([""] if lines else []), f"{row.task}  {row.data_text}", aligned(header, widths, left)]
+        lines.append(aligned(table[i], widths, left))
     return lines
 
 
+def _with_places(rows: Sequence[Group]) -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[bool, ...]]:
+    header, left, table = _columns(rows)
+    body = [(row.task, row.data_text, *cells) for row, cells in zip(rows, table, strict=True)]
+    return ("task", "data", *header), body, (True, True, *left)
+
+
 def _markdown(rows: Sequence[Group]) -> list[str]:
-    body = [(row.task, row.data_text, *_cells(row)) for row in rows]
-    return markdown_lines(("task", "data", *_HEADER), body, (True, True, *_LEFT))
+    return markdown_lines(*_with_places(rows))
 
 
 def _latex(rows: Sequence[Group]) -> list[str]:
-    body = [(row.task, row.data_text, *_cells(row)) for row in rows]
-    first = [i for i, row in enumerate(rows) if i and row.method == DATASET]
-    return latex_lines(("task", "data", *_HEADER), body, (True, True, *_LEFT), first)
+    return latex_lines(*_with_places(rows), [i for i, row in enumerate(rows) if i and row.method == DATASET])
 
 
 def _csv(rows: Sequence[Group]) -> str:
     names = ["task", "data", "data_digest", "substituted", "method", "settings", "steps", "seeds", "mean", "std"]
-    names += ["interquartile_mean", "low_95", "high_95", "best_seed", "best", "worst_seed", "worst", "published"]
+    names += [
+        "interquartile_mean",
+        "low_95",
+        "high_95",
+        "best_seed",
+        "best",
+        "worst_seed",
+        "worst",
+        "published",
+        "labelling_seconds",
+    ]
     body = []
     for row in rows:
         substituted, seeds = str(row.substituted).lower(), " ".join(map(str, row.seeds))
         numbers = (row.mean, row.std, row.interquartile_mean, *(row.interval or (None, None)))
         ends = (*(row.best or (None, None)), *(row.worst or (None, None)))
         place = (row.task, row.data, row.data_digest, substituted, row.label, format_settings(row.settings))
-        body.append((*place, row.steps, seeds, *numbers, *ends, row.published))
+        body.append((*place, row.steps, seeds, *numbers, *ends, row.published, row.labelling))
     return csv_text(names, body)
 
 

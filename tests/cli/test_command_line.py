@@ -78,8 +78,10 @@ def test_run_compares_every_method(work: Command, tmp_path: Path, monkeypatch: p
     assert set(rows) == {"dataset", *METHODS}
     for method in METHODS:
         assert rows[method]["seeds"] == [0, 1] and len(rows[method]["scores"]) == 2
+        assert (rows[method]["labelling_seconds"] is None) == (not METHODS[method].rewarded)
+    assert rows["bc10-ailot"]["labelling_seconds"] > rows["otr"]["labelling_seconds"] > 0, "intents are learned first"
     assert "AILOT" in ended.out and "SEABO" in ended.out
-    assert len(pq.read_table(ended.json["results"])) == 10
+    assert len(pq.read_table(ended.json["results"])) == 2 * len(METHODS)
     for plot in ended.json["plots"]:
         assert Path(plot).read_bytes().startswith(b"\x89PNG")
 

@@ -30,7 +30,8 @@ def data(members: int = 2) -> Transitions:
     draw = torch.Generator().manual_seed(3)
     s, a, s_next = (torch.randn(60, size, generator=draw, dtype=torch.float64) for size in (4, 2, 4))
     continues = (torch.rand(60, generator=draw) > 0.1).double()
-    return Transitions(s, a.tanh(), s_next, continues, torch.randn(members, 60, generator=draw, dtype=torch.float64))
+    rewards = torch.randn(members, 60, generator=draw, dtype=torch.float64)
+    return Transitions(s, a.tanh(), s_next, continues, rewards, np.array([0, 60]))
 
 
 def sampler() -> GoalSampler:

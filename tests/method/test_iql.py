@@ -11,14 +11,17 @@ from ailot_ray.config import IQLConfig
 from ailot_ray.method.iql import (
     IQL,
     BehaviourCloning,
+    BestBehaviourCloning,
     DeterministicPolicy,
     Transitions,
+    best_rows,
 )
 from ailot_ray.method.learner import cosine_decay
 from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise, take_step
 from method.resuming import assert_goes_on_to_the_same_bytes
 
 SIZE, A, N, WIDTH = 3, 2, 40, 5
+OFFSETS = np.array([0, 13, 20, 27, N])
 CONFIG = IQLConfig(
     steps=50, batch_size=8, width=WIDTH, expectile=0.8, temperature=3.0, dropout=0.0, discount=0.9, polyak=0.1, snapshots=1
 )
@@ -33,7 +36,7 @@ def transitions(members: int = 1, dtype: torch.dtype = torch.float32, same: bool
     continues = (torch.rand(N, generator=generator) > 0.3).to(dtype)
     observations, actions, following = normal(N, SIZE), normal(N, A).tanh(), normal(N, SIZE)
     rewards = normal(1, N).expand(members, N) if same else normal(members, N)
-    return Transitions(observations, actions, following, continues, rewards)
+    return Transitions(observations, actions, following, continues, rewards, OFFSETS)
 
 
 def mlp(p: Parameters, x: Tensor, prefix: str = "", masks: tuple[Tensor, ...] = ()) -> Tensor:
@@ -246,7 +249,7 @@ def test_iql_finds_the_rewarded_action_where_cloning_cannot() -> None:
     s = torch.randint(2, (2000, 1), generator=generator) * 2.0 - 1.0
     a = torch.rand(2000, 1, generator=generator) * 2 - 1
     rewards = -4.0 * (a - 0.5 * s).square()[:, 0]
-    data = Transitions(s, a, s, torch.zeros(2000), rewards[None])
+    data = Transitions(s, a, s, torch.zeros(2000), rewards[None], np.array([0, 2000]))
     config = IQLConfig(
         steps=500, batch_size=64, width=32, learning_rate=3e-3, polyak=0.05, expectile=0.7, temperature=3.0, dropout=0.0
     )
@@ -257,3 +260,32 @@ def test_iql_finds_the_rewarded_action_where_cloning_cannot() -> None:
         learner.advance(config.steps)
         found.append(np.abs(DeterministicPolicy(learner.result(0))(where) - 0.5 * where))
     assert (found[0] < 0.15).all() and (found[1] > 0.35).all(), found  # the behaviour's mean action is 0
+
+
+def test_the_best_tenth_is_of_the_largest_returns_and_of_equal_ones_the_shortest() -> None:
+    lengths = np.array([3, 1, 2, 4, 1, 3, 2, 1, 2, 1, 2, 2, 1, 3, 1, 2, 2, 1, 2, 3])
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    returns = np.array([1, 0, 5, 5, 0, 2, 0, 0, 5, 0, 0, 3, 0, 0, 1, 0, 0, 2, 0, 1], float)
+    rewards = np.repeat(returns / lengths, lengths)
+    found = best_rows(rewards, offsets, 0.1)
+    assert found.tolist() == [*range(offsets[2], offsets[3]), *range(offsets[8], offsets[9])], (
+        "3 has the same return, but is longer"
+    )
+    assert best_rows(rewards, offsets, 0.01).tolist() == [*range(offsets[2], offsets[3])], "never none"
+    assert len(best_rows(rewards, offsets, 1.0)) == offsets[-1]
+
+
+def test_best_cloning_sees_nothing_else_and_each_member_its_own() -> None:
+    data = transitions(members=2)
+    learner = BestBehaviourCloning(data, [0, 1], CONFIG)
+    drawn = learner.draw(200)
+    for member in range(2):
+        best = best_rows(data.rewards[member].numpy(), data.offsets, 0.1)
+        assert set(drawn[:, member].ravel().tolist()) == set(best.tolist())
+    assert drawn.shape == (200, 2, CONFIG.batch_size)
+    assert learner.written_out is not None, "it differs from plain cloning in its rows alone"
+
+
+def test_best_cloning_goes_on_to_the_same_bytes() -> None:
+    data = transitions(2)
+    assert_goes_on_to_the_same_bytes(*(BestBehaviourCloning(data, [3, 7], CONFIG) for _ in range(2)))

@@ -22,7 +22,7 @@ TINY: dict[str, Any] = {
 }
 _COUNTED = {
     "ailot_ray.pipeline.fit": ("fit",),
-    "ailot_ray.pipeline.align": ("align_pair", "nearest_distances"),
+    "ailot_ray.pipeline.align": ("align_pair",),
     "ailot_ray.pipeline.relabel": ("rewards_from_costs",),
     "ailot_ray.pipeline.evaluate": ("roll_out",),
 }

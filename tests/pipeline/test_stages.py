@@ -24,16 +24,17 @@ from .conftest import ENDS, LENGTHS, TINY, OpenExperiment
 WORK: dict[str, dict[str, int]] = {
     "ailot": {"fit": 2, "align_pair": 12, "rewards_from_costs": 1, "roll_out": 2},
     "otr": {"fit": 1, "align_pair": 12, "rewards_from_costs": 1, "roll_out": 2},
-    "seabo": {"fit": 1, "nearest_distances": 12, "rewards_from_costs": 1, "roll_out": 2},
+    **{key: {"fit": 1, "rewards_from_costs": 1, "roll_out": 2} for key in ("segment", "seabo", "rnd")},
+    "bc10-ailot": {"fit": 2, "align_pair": 12, "rewards_from_costs": 1, "roll_out": 2},
+    "bc10": {"fit": 1, "roll_out": 2},
     "iql": {"fit": 1, "roll_out": 2},
     "bc": {"fit": 1, "roll_out": 2},
 }
 """What one trial of each method has to do: networks trained, pairs aligned, and roll-outs of two snapshots."""
 KINDS: dict[str, set[str]] = {
-    "ailot": {"intents", "alignment", "rewards", "policies", "scores"},
-    "otr": {"alignment", "rewards", "policies", "scores"},
-    "seabo": {"alignment", "rewards", "policies", "scores"},
-    "iql": {"rewards", "policies", "scores"},
+    **{key: {"intents", "alignment", "rewards", "policies", "scores"} for key in ("ailot", "bc10-ailot")},
+    **{key: {"alignment", "rewards", "policies", "scores"} for key in ("otr", "segment", "seabo", "rnd")},
+    **{key: {"rewards", "policies", "scores"} for key in ("iql", "bc10")},
     "bc": {"policies", "scores"},
 }
 
