@@ -1,11 +1,10 @@
-"""The table of tasks: data, environment, reference scores, published scores.
+"""The table of tasks: data, environment, reference returns, published scores.
 
-Reference returns, addresses and horizons are D4RL's (`d4rl/infos.py`, `max_episode_steps` of its registrations); published
-scores are means over seeds with one expert demonstration, as read in SEABO's paper (IQL on true rewards, OTR, SEABO), and
-AILOT's own where it is known. Those of AntMaze and Adroit belong to the files of -v0; the later versions are other files
-and carry none. D4RL publishes no checksums; `d4rl_files.tsv` beside this file has size and SHA-256 of 32 of its 37 files, as
-TensorFlow Datasets pins them (`tensorflow_datasets/url_checksums/d4rl_*.txt`). Tasks outside of the table are described by a
-file of the user's, or are Minari datasets (:mod:`ailot_ray.task_files`).
+Reference returns, addresses and horizons are D4RL's (`d4rl/infos.py`, `max_episode_steps` of its registrations). Published
+scores stand in `references.tsv`, each with its source (:data:`SOURCES`); the papers' of AntMaze and Adroit belong to the files
+of -v0, CORL's to those of -v2 and -v1. D4RL publishes no checksums; `d4rl_files.tsv` has size and SHA-256 of 32 of its 37
+files, as TensorFlow Datasets pins them (`tensorflow_datasets/url_checksums/d4rl_*.txt`). Tasks outside of the table are
+described by a file of the user's, or are Minari datasets (:mod:`ailot_ray.task_files`).
 
 Where D4RL contradicts itself: a comment in `locomotion/ant.py` says AntMaze -v2 uses the datasets of -v0, but the addresses
 differ (-v2's files have their timeouts mended); Adroit's human demonstrations (door: up to 300 steps) outlast the horizon of
@@ -13,6 +12,7 @@ their task; and the reference returns of -v0 serve all later versions unmeasured
 """
 
 import difflib
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,28 @@ from ailot_ray.plugins import load_plugins
 from ailot_ray.task_files import read_task
 
 Domain = Literal["locomotion", "antmaze", "adroit", "custom"]
+
+
+SOURCES = {
+    "SEABO": "SEABO's paper (Lyu et al. 2024): means over seeds, one expert demonstration for OTR and SEABO",
+    "AILOT": "AILOT's paper (Bobrin et al. 2024)",
+    "CORL": "CORL's README at 022e449: last scores, mean and deviation over seeds",
+    "OfflineRL-Kit": "OfflineRL-Kit's README: means over seeds",
+    "JAX-CORL": "JAX-CORL's README: means over seeds",
+}
+"""Where references were read."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published normalised score."""
+
+    method: str
+    score: float
+    source: str
+    """A key of :data:`SOURCES`."""
+    deviation: float | None = None
+    """Over seeds, where it is told."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +64,8 @@ class Task:
     """Mean return of an expert policy (D4RL)."""
     url: str | None = None
     """Where D4RL publishes the file; None for the built-in dataset."""
-    published: dict[str, float] = field(default_factory=dict)
-    """Published normalised scores by method."""
+    references: tuple[Reference, ...] = ()
+    """Published scores; where there are several of a method, that of the first source counts as its published one."""
     data: str | None = None
     """Where a custom task's data lie: a file in D4RL's schema, or ``minari:ID``."""
     spec: str = ""
@@ -71,6 +93,15 @@ class Task:
         return None if self.url is None else self.url.rsplit("/", 1)[-1]
 
     @property
+    def published(self) -> dict[str, float]:
+        """By method the score of its first reference."""
+        return {reference.method: reference.score for reference in reversed(self.references)}
+
+    def references_of(self, method: str) -> tuple[Reference, ...]:
+        """The method's published scores."""
+        return tuple(reference for reference in self.references if reference.method == method)
+
+    @property
     def published_file(self) -> tuple[int, str] | None:
         """Size in bytes and SHA-256 of the file that D4RL publishes, where they are known."""
         return None if self.url is None else _FILES.get(self.url.removeprefix(f"{_D4RL_URL}/"))
@@ -90,32 +121,29 @@ _FILES = {
     name: (int(size), digest)
     for name, size, digest in map(str.split, Path(__file__).with_name("d4rl_files.tsv").read_text().splitlines())
 }
+_REFERENCES = [line.split("\t") for line in Path(__file__).with_name("references.tsv").read_text().splitlines()]
+
+
+def _references(task: str) -> tuple[Reference, ...]:
+    rows = (row[1:] for row in _REFERENCES if row[0] == task)
+    return tuple(Reference(name, float(score), source, float(sd) if sd else None) for name, score, sd, source in rows)
+
+
 _BODIES = {  # environment, observation size, action size, reference min, reference max
     "halfcheetah": ("HalfCheetah-v4", 17, 6, -280.178953, 12135.0),
     "hopper": ("Hopper-v4", 11, 3, -20.272305, 3234.3),
     "walker2d": ("Walker2d-v4", 17, 6, 1.629008, 4592.3),
 }
-_LOCOMOTION_PUBLISHED = {  # IQL on true rewards, OTR, SEABO
-    "halfcheetah-medium": (47.4, 43.3, 45.0),
-    "hopper-medium": (66.2, 78.7, 74.7),
-    "walker2d-medium": (78.3, 79.4, 81.3),
-    "halfcheetah-medium-replay": (44.2, 41.3, 42.4),
-    "hopper-medium-replay": (94.7, 84.8, 88.0),
-    "walker2d-medium-replay": (73.8, 66.0, 76.4),
-    "halfcheetah-medium-expert": (86.7, 89.6, 91.8),
-    "hopper-medium-expert": (91.5, 93.2, 97.5),
-    "walker2d-medium-expert": (109.6, 109.3, 110.5),
-}
+_QUALITIES = ("medium", "medium-replay", "medium-expert")
 
 
 def _locomotion() -> list[Task]:
     tasks = []
-    for name, scores in _LOCOMOTION_PUBLISHED.items():
-        body, quality = name.split("-", 1)
+    for quality, body in itertools.product(_QUALITIES, _BODIES):
         environment, observations, actions, low, high = _BODIES[body]
+        name, sizes = f"{body}-{quality}-v2", (observations, actions, 1000, low, high)
         url = f"{_D4RL_URL}/gym_mujoco_v2/{body}_{quality.replace('-', '_')}-v2.hdf5"
-        published = dict(zip(("iql", "otr", "seabo"), scores, strict=True))
-        tasks.append(Task(f"{name}-v2", "locomotion", environment, observations, actions, 1000, low, high, url, published))
+        tasks.append(Task(name, "locomotion", environment, *sizes, url, _references(name)))
     return tasks
 
 
@@ -133,14 +161,6 @@ _ANTMAZE_KINDS = {  # several starts, several goals in D4RL's file names
     "antmaze-large-diverse": ("True", "True"),
 }
 _ANTMAZE_FOLDERS = {"v0": ("ant_maze_new", "sparse"), "v2": ("ant_maze_v2", "sparse_fixed")}
-_ANTMAZE_PUBLISHED = {
-    "antmaze-umaze": {"iql": 87.5, "otr": 83.4},
-    "antmaze-umaze-diverse": {"iql": 62.2, "otr": 68.9},
-    "antmaze-medium-play": {"iql": 71.2, "otr": 70.5},
-    "antmaze-medium-diverse": {"iql": 70.0, "otr": 70.4},
-    "antmaze-large-play": {"iql": 39.6, "otr": 45.3},
-    "antmaze-large-diverse": {"iql": 47.5, "otr": 45.5, "ailot": 66.6},
-}
 
 
 def _antmaze() -> list[Task]:
@@ -150,10 +170,8 @@ def _antmaze() -> list[Task]:
             size = name.split("-")[1]
             maze, horizon = _MAZES[size]
             url = f"{_D4RL_URL}/{folder}/Ant_maze_{maze}_noisy_multistart_{starts}_multigoal_{goals}_{suffix}.hdf5"
-            published = _ANTMAZE_PUBLISHED[name] if version == "v0" else {}
-            tasks.append(
-                Task(f"{name}-{version}", "antmaze", f"AntMaze-{size}", 29, 8, horizon, 0.0, 1.0, url, dict(published))
-            )
+            full, sizes = f"{name}-{version}", (29, 8, horizon, 0.0, 1.0)
+            tasks.append(Task(full, "antmaze", f"AntMaze-{size}", *sizes, url, _references(full)))
     return tasks
 
 
@@ -164,27 +182,15 @@ _HANDS = {  # environment, observation size, action size, horizon, reference min
     "relocate": ("AdroitHandRelocate-v1", 39, 30, 200, -6.425911, 4233.877797728884),
 }
 _ADROIT_FILES = {"human": "{hand}-v0_demos_clipped", "cloned": "{hand}-demos-v0-bc-combined"}  # of -v0
-_ADROIT_PUBLISHED = {  # IQL on true rewards, OTR, SEABO
-    "pen-human": (70.7, 66.8, 94.3),
-    "pen-cloned": (37.2, 46.9, 48.7),
-    "door-human": (3.3, 5.9, 5.1),
-    "door-cloned": (1.6, 0.0, 0.4),
-    "hammer-human": (1.6, 1.8, 2.7),
-    "hammer-cloned": (2.1, 0.9, 2.2),
-    "relocate-human": (0.1, 0.1, 0.4),
-    "relocate-cloned": (-0.2, -0.2, -0.2),
-}
 
 
 def _adroit() -> list[Task]:
     tasks = []
-    for name, scores in _ADROIT_PUBLISHED.items():
-        hand, kind = name.split("-")
-        sizes = _HANDS[hand]
-        published = dict(zip(("iql", "otr", "seabo"), scores, strict=True))
-        first = f"{_D4RL_URL}/hand_dapg/{_ADROIT_FILES[kind].format(hand=hand)}.hdf5"
-        tasks.append(Task(f"{name}-v0", "adroit", *sizes, first, published))
-        tasks.append(Task(f"{name}-v1", "adroit", *sizes, f"{_D4RL_URL}/hand_dapg_v1/{name}-v1.hdf5"))
+    for (hand, sizes), kind in itertools.product(_HANDS.items(), _ADROIT_FILES):
+        first, second = f"{hand}-{kind}-v0", f"{hand}-{kind}-v1"
+        files = (f"hand_dapg/{_ADROIT_FILES[kind].format(hand=hand)}.hdf5", f"hand_dapg_v1/{second}.hdf5")
+        for name, file in zip((first, second), files, strict=True):
+            tasks.append(Task(name, "adroit", *sizes, f"{_D4RL_URL}/{file}", _references(name)))
     return tasks
 
 

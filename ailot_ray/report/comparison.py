@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ailot_ray.report.grouping import Group
 from ailot_ray.report.layout import NONE, Style, table
 from ailot_ray.report.look import DATASET, label_of, rank_of
-from ailot_ray.report.tables import NOTHING_YET, substituted_note
+from ailot_ray.report.tables import NOTHING_YET, published_text, substituted_note
 from ailot_ray.tasks import PUBLISHED, TASKS, Task
 
 Place = tuple[str, str]
@@ -18,7 +18,7 @@ def comparison_table(rows: Sequence[Group], style: Style = "text", tasks: Sequen
     A configuration of a method is a column, with its gradient steps where rows have one number of them; a score says how many
     seeds it is of. Tasks without a row of their own, named by `tasks`, stand with their published scores alone. A star marks
     data that are not D4RL's own: no published score stands beside them. The last line sums columns of which every score is
-    known.
+    known; of published scores it takes the first source's, where a cell also shows the range over all.
     """
     if not rows and not tasks:
         return NOTHING_YET
@@ -39,14 +39,15 @@ def comparison_table(rows: Sequence[Group], style: Style = "text", tasks: Sequen
     stands_in = {place for place, row in places.items() if row.substituted}
     compared = [task for _, place, task in lines if task and place not in stands_in]
     published = [m for m in PUBLISHED if any(m in task.published for task in compared)]
-    told = [[task.published.get(m) if task and place not in stands_in else None for m in published] for _, place, task in lines]
+    told = [[task.references_of(m) if task and place not in stands_in else () for m in published] for _, place, task in lines]
     header = ["task", *(_column(c, rows) for c in columns), *(f"{label_of(m)}, published" for m in published)]
     body = [
-        [name, *(_ours(ours.get((*place, c.name)) if place else None) for c in columns), *map(_number, known)]
+        [name, *(_ours(ours.get((*place, c.name)) if place else None) for c in columns), *map(published_text, known)]
         for (name, place, _), known in zip(lines, told, strict=True)
     ]
     if len(body) > 1:
-        sums = [_sum(column) for column in zip(*([*x, *y] for x, y in zip(means, told, strict=True)), strict=True)]
+        mains = [[references[0].score if references else None for references in known] for known in told]
+        sums = [_sum(column) for column in zip(*([*x, *y] for x, y in zip(means, mains, strict=True)), strict=True)]
         body.append(["sum", *map(_number, sums)])
     text = table(header, body, (True, *[False] * (len(header) - 1)), style)
     return "\n".join([text, *substituted_note(any(row.substituted for row in rows), style)])

@@ -17,7 +17,7 @@ from ailot_ray.methods import method_table
 from ailot_ray.report import statistics
 from ailot_ray.report.look import DATASET, label_of, rank_of
 from ailot_ray.report.record import Trial
-from ailot_ray.tasks import TASKS
+from ailot_ray.tasks import TASKS, Reference
 
 WITHOUT_EFFECT = ("task", "data", "method", "device", "data_dir", "data_from", "evaluation.curve_episodes", "iql.steps")
 """Paths that are no settings of a group: told elsewhere (steps stand in its name), or without effect on the final score."""
@@ -58,10 +58,15 @@ class Group:
     """95 % interval of the mean over seeds (:func:`ailot_ray.report.statistics.mean_interval`); None for a single seed."""
     labelling: float | None = None
     """Median over the trials of the seconds that their rewards took; None where not told."""
-    published: float | None = None
-    """Published score; None where there is none or the data stand in for D4RL's own."""
+    references: tuple[Reference, ...] = ()
+    """The method's published scores; none where the data stand in for D4RL's own."""
     trials: tuple[Trial, ...] = field(default=(), compare=False, repr=False)
     """One trial a seed, in the order of `seeds`."""
+
+    @property
+    def published(self) -> float | None:
+        """The published score, of the first source that has one."""
+        return self.references[0].score if self.references else None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -230,7 +235,7 @@ def _of_method(trials: Sequence[Trial], about: dict[str, Any], unequal: bool) ->
                 interquartile_mean=statistics.interquartile_mean(scores),
                 interval=statistics.mean_interval([scores], np.random.default_rng(0)) if several else None,
                 labelling=_median([trial.labelling for trial in members]),
-                published=None if task is None or about["substituted"] else task.published.get(members[0].method),
+                references=() if task is None or about["substituted"] else task.references_of(members[0].method),
                 trials=tuple(members),
             )
         )

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ailot_ray.report.grouping import Group, format_settings
 from ailot_ray.report.layout import NONE, Style, aligned, csv_text, latex_lines, markdown_lines, note
 from ailot_ray.report.look import DATASET
+from ailot_ray.tasks import Reference
 
 NOTHING_YET = "nothing is evaluated yet: run `python -m ailot_ray run --task hopper-builtin` first"
 SUBSTITUTED_NOTE = "* not D4RL's own file: scores on it are comparable with each other only, never with published ones"
@@ -36,6 +38,7 @@ def as_json(rows: Sequence[Group]) -> list[dict[str, Any]]:
             "worst": None if row.worst is None else {"seed": row.worst[0], "score": _finite(row.worst[1])},
             "labelling_seconds": _finite(row.labelling),
             "published": row.published,
+            "references": [asdict(reference) for reference in row.references],
             "digests": list(row.digests),
         }
         for row in rows
@@ -92,9 +95,16 @@ def _cells(row: Group) -> tuple[str, ...]:
         score = f"{row.mean:.1f} ± {row.std:.1f} ({len(row.seeds)} seeds)"
     ends = NONE if row.best is None or row.worst is None else f"{row.best[1]:.1f} / {row.worst[1]:.1f}"
     steps = NONE if row.steps is None else f"{row.steps:,}"
-    published = NONE if row.published is None else f"{row.published:.1f}"
     labelling = "" if row.labelling is None else f"{row.labelling:,.1f} s"
-    return row.label, row.settings_text, labelling, steps, _seeds_text(row.seeds), score, ends, published
+    return row.label, row.settings_text, labelling, steps, _seeds_text(row.seeds), score, ends, published_text(row.references)
+
+
+def published_text(references: Sequence[Reference]) -> str:
+    """The first source's score, and the range over all where there are several: ``91.5 (88.0–107.4)``."""
+    if not references:
+        return NONE
+    scores = [f"{reference.score:.1f}" for reference in sorted(references, key=lambda one: one.score)]
+    return f"{references[0].score:.1f}" + (f" ({scores[0]}–{scores[-1]})" if len(scores) > 1 else "")
 
 
 def _columns(rows: Sequence[Group]) -> tuple[tuple[str, ...], tuple[bool, ...], list[tuple[str, ...]]]:

@@ -158,6 +158,18 @@ def test_every_setting_has_a_flag(verb: tuple[str, ...], capsys: pytest.CaptureF
     assert [path for path in paths if path not in words] == []
 
 
+def test_one_task_is_told_whole(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "hopper_medium_expert-v2.hdf5").write_bytes(b"")
+    out = command("tasks", "--task", "hopper-medium-expert-v2", "relocate-human-v1", "--data-dir", tmp_path).out
+    hopper, relocate = out.split("\n\n")
+    file = TASKS["hopper-medium-expert-v2"].published_file
+    assert file and f"304.5 MB, SHA-256 {file[1]}" in hopper and "/gym_mujoco_v2/hopper_medium_expert-v2.hdf5" in hopper
+    assert str(tmp_path / "hopper_medium_expert-v2.hdf5") in hopper and "Hopper-v4: 11 numbers a state" in hopper
+    assert "107.4 ± 7.8  IQL (true rewards): CORL's README" in hopper and "90.7  IQL (true rewards): JAX-CORL" in hopper
+    assert "not on this machine" in relocate and "its digest is not known" in relocate
+    assert "--task nothing is unknown" in command("tasks", "--task", "nothing").err
+
+
 def test_the_table_holds_every_task_and_fits_a_terminal(command: Command, tmp_path: Path) -> None:
     (tmp_path / "door-v0_demos_clipped.hdf5").write_bytes(b"")
     ended = command("tasks", "--data-dir", tmp_path, "--json")
@@ -165,11 +177,15 @@ def test_the_table_holds_every_task_and_fits_a_terminal(command: Command, tmp_pa
     assert max(map(len, lines)) <= 120
     rows = {words[0]: words for line in lines if (words := line.split()) and words[0] in TASKS}
     assert rows.keys() == TASKS.keys()
-    assert rows["antmaze-large-diverse-v0"][2:] == ["29", "8", "1000", "47.5", "45.5", "–", "66.6", "–"]
+    assert rows["antmaze-large-diverse-v0"][1:] == ["29", "8", "1000", "known", "47.5", "45.5", "–", "66.6", "–", "–", "–"]
+    assert rows["hopper-medium-expert-v2"][4:] == ["known", "91.5", "(90.7–107.4)", "93.2", "97.5", "–", "52.3", "111.2", "–"]
+    assert rows["antmaze-medium-play-v2"][4] == rows["relocate-human-v1"][4] == "–", "their digests are not known"
     assert rows["door-human-v0"][-2:] == ["on", "disk"] and rows["hopper-builtin"][-2:] == ["built", "in"]
     assert any(line.startswith("antmaze: iql.expectile 0.9   iql.temperature 10") for line in lines)
 
     assert not ended.err and ended.json["tasks"].keys() == TASKS.keys()
     listed = ended.json["tasks"]["door-human-v0"]
     assert listed["data"] == str(tmp_path / "door-v0_demos_clipped.hdf5")
+    assert (listed["size"], listed["sha256"]) == TASKS["door-human-v0"].published_file
+    assert listed["references"][0] == {"method": "iql", "score": 3.3, "source": "SEABO", "deviation": None}
     assert listed["settings"]["iql.dropout"] == 0.1 and listed["published"] == {"iql": 3.3, "otr": 5.9, "seabo": 5.1}

@@ -118,9 +118,11 @@ def test_comparison_puts_published_scores_beside_ours(rows: list[Group]) -> None
         "BC (1,000 steps)": "–",
         "OTR (1,000 steps)": "75.0 ± 7.1 (2 seeds)",
         "AILOT (1,000 steps)": "61.0 ± 1.4 (2 seeds)",
-        "IQL (true rewards), published": "78.3",
+        "IQL (true rewards), published": "78.3 (77.2–81.1)",
         "OTR, published": "79.4",
         "SEABO, published": "81.3",
+        "BC, published": "63.2",
+        "10 % BC (true returns), published": "67.3",
     }
     assert (lines[1]["AILOT (1,000 steps)"], lines[1]["OTR, published"]) == ("–", "84.8")
     assert lines[2]["OTR, published"] == "–", "beside a stand-in a published score says nothing"
