@@ -37,8 +37,9 @@ class ICVFConfig(Section, prefix="icvf."):
     """Batch size: transitions of a gradient step."""
     width: Count = 256
     """Units of each layer of φ, ψ and T, and so the dimension of an intent."""
-    layer_norm: bool = True
-    """Whether LayerNorm follows each layer of φ, ψ and T."""
+    layer_norm: bool = False
+    """Whether LayerNorm follows each layer of φ, ψ and T. It puts every intent on a sphere, so that the squared distance is the
+    cosine (docs/method.md)."""
     standardise: bool | None = None
     """Whether the networks see states of zero mean and unit variance over the dataset. Default: yes, except in AntMaze, whose
     27 joint coordinates would swamp the position."""

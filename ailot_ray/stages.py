@@ -104,7 +104,7 @@ STAGES: tuple[Stage, ...] = (
         "intents",
         "pretrainings",
         "pretraining intents",
-        version=2,
+        version=3,
         needs=(),
         own=lambda facts: {"data": facts.data_key(), "icvf": facts.section("icvf")},
         seconds=0.033,

@@ -34,7 +34,7 @@ FROM_ALIGNMENT, FROM_REWARDS, FROM_POLICIES = ALL - {"intents"}, ALL - {"intents
 OTHER: dict[str, Any] = {  # another value of every setting, and the first artefact that it changes
     **dict.fromkeys(("icvf.steps", "icvf.batch_size", "icvf.width"), 7),
     **dict.fromkeys(("icvf.learning_rate", "icvf.discount", "icvf.polyak", "icvf.expectile", "icvf.goal_current"), 0.11),
-    **{"icvf.goal_trajectory": 0.3, "icvf.goal_same": 0.3, "icvf.layer_norm": False, "icvf.standardise": False},
+    **{"icvf.goal_trajectory": 0.3, "icvf.goal_same": 0.3, "icvf.layer_norm": True, "icvf.standardise": False},
     **{"transport.metric": "euclidean", "transport.k": 3, "transport.start": "mask", "transport.solver": "pot"},
     **{"transport.epsilon": 0.5, "transport.epsilon_unit": "absolute", "transport.tolerance": 0.5},
     **{"transport.max_iterations": 9, "reward.alpha": 2.0, "reward.tau": 2.0, "reward.scale": "none"},

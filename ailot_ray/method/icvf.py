@@ -77,7 +77,9 @@ class ICVF:
         self.config, self.sampler, self.members, self.step = config, sampler, len(seeds), 0
         states = sampler.states
         value = MultilinearValue(self.members, states.shape[-1], config.width, config.layer_norm)
-        initialise(value, [seeded(seed, 1) for seed in seeds], "lecun")
+        generators = [seeded(seed, 1) for seed in seeds]
+        for part in value.children():
+            initialise(part, generators, "fan_avg" if isinstance(part, StackedMLP) else "lecun")
         self.value = value.to(states.device, states.dtype)
         self.target = copy.deepcopy(self.value).requires_grad_(False)
         self.optimiser: Any = Adam(self.value, config.learning_rate)

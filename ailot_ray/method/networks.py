@@ -77,7 +77,8 @@ class StackedMLP(nn.Module):
 def initialise(network: nn.Module, generators: Sequence[torch.Generator], scheme: str) -> None:
     """Draw every StackedLinear's weights, member m from `generators[m]` alone (on the CPU); biases stay zero.
 
-    `scheme` is ``orthogonal`` (gain √2: IQL's networks) or ``lecun`` (normal, variance 1/in: flax's default, ICVF's networks).
+    `scheme` is ``orthogonal`` (gain √2: IQL's networks), ``fan_avg`` (uniform in ±√(6 / (in + out)): ICVF's φ, ψ and T) or
+    ``lecun`` (normal of variance 1/in, flax's default: ICVF's A and B).
     """
     for layer in network.modules():
         if not isinstance(layer, StackedLinear):
@@ -87,6 +88,8 @@ def initialise(network: nn.Module, generators: Sequence[torch.Generator], scheme
                 drawn = torch.empty(matrix.shape)
                 if scheme == "orthogonal":
                     nn.init.orthogonal_(drawn, gain=math.sqrt(2.0), generator=generator)
+                elif scheme == "fan_avg":
+                    nn.init.xavier_uniform_(drawn, generator=generator)
                 else:
                     nn.init.normal_(drawn, std=1.0 / math.sqrt(matrix.shape[0]), generator=generator)
                 matrix.copy_(drawn)

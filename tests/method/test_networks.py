@@ -88,7 +88,15 @@ def test_lecun_weights_have_variance_one_over_inputs() -> None:
     assert layer.bias.eq(0).all()
 
 
-@pytest.mark.parametrize("scheme", ["orthogonal", "lecun"])
+def test_fan_avg_weights_are_uniform_and_of_variance_two_over_inputs_and_outputs() -> None:
+    layer = StackedLinear(1, 1, 400, 250)
+    initialise(layer, generators(0), "fan_avg")
+    bound = (6 / 650) ** 0.5
+    assert layer.weight.abs().max().item() == pytest.approx(bound, rel=1e-3) and layer.bias.eq(0).all()
+    assert layer.weight.var().item() == pytest.approx(2 / 650, rel=0.03), "a normal so cut would have another"
+
+
+@pytest.mark.parametrize("scheme", ["orthogonal", "fan_avg", "lecun"])
 def test_a_members_weights_depend_on_its_own_generator_only(scheme: str) -> None:
     def drawn(*seeds: int) -> list[Tensor]:
         network = StackedMLP(len(seeds), 2, (4, 6, 3))
