@@ -188,6 +188,15 @@ class Source(msgspec.Struct, frozen=True):
     digest: str
 
 
+class IntentValue(msgspec.Struct, frozen=True):
+    """How far ICVF's value has come, means over the samples that it trains on."""
+
+    reached: float
+    """V(s, g, z) over the last tenth of the training; it starts near 0."""
+    pace: float
+    """What it is for whoever goes at the data's own pace (:meth:`ailot_ray.method.goals.GoalSampler.pace`)."""
+
+
 class RelabelReport(msgspec.Struct, frozen=True):
     """A rewards artefact's ``report.json``: how good the alignment is, and whether the rewards say anything."""
 
@@ -213,6 +222,8 @@ class RelabelReport(msgspec.Struct, frozen=True):
     """Mean squared distance k steps ahead, over that of any two states of a trajectory."""
     short_trajectories: int
     """Trajectories that are no longer than the look-ahead."""
+    value: IntentValue | None = None
+    """None where no intents are compared, or they are untrained."""
     warnings: list[str] = []
     # what the key does not hold, filled in when it is read
     data: Source | None = None

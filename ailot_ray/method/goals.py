@@ -8,6 +8,9 @@ from torch import Tensor
 
 from ailot_ray.config import ICVFConfig
 
+PACE_BATCHES = 400
+"""Batches over which the data's own pace is averaged."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -93,6 +96,15 @@ class GoalSampler:
         later = first + (torch.rand(state.shape, generator=generator, dtype=torch.float64) * span).long()
         goal = torch.where(kind < config.goal_current + config.goal_trajectory, later, anywhere)
         return torch.where(kind < config.goal_current, state, goal)
+
+    def pace(self, config: ICVFConfig, generator: torch.Generator) -> float:
+        """E −(1 − γ^d) / (1 − γ) over drawn states and outcomes, d the steps between them in the data: the value V(s, g, z) of
+        whoever goes at the data's own pace. An outcome that does not lie ahead on the trajectory counts as never reached.
+        """
+        state, outcome, _ = self._draw_member(PACE_BATCHES, config, generator)
+        ahead = (outcome >= state) & (outcome <= self.last[state])
+        missing = torch.where(ahead, config.discount ** (outcome - state).double(), 0.0)
+        return -float((1.0 - missing).mean()) / (1.0 - config.discount)
 
     def buffers(self, members: int, batch_size: int) -> Batch:
         """Room for `gather`."""

@@ -1,16 +1,20 @@
 """pretrain ─► intents: an ICVF of each seed, and the features that alignments compare."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ailot_ray.method.goals import GoalSampler
 from ailot_ray.method.icvf import ICVF, IntentEncoder
+from ailot_ray.method.learner import seeded
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import fit_members, load_tensors, save_tensors
+from ailot_ray.records import IntentValue
 from ailot_ray.store import Artefact, write_json
 
 ENCODER, CURVE = "icvf.safetensors", "curve.json"
@@ -47,6 +51,16 @@ def pretrain(experiment: Experiment, seeds: Sequence[int], on_point: OnPoint | N
     return experiment.make("pretrain", seeds, build)
 
 
+def value_reached(experiment: Experiment, seed: int) -> IntentValue | None:
+    """How far the value of a seed's intents has come; None where they were not trained."""
+    curve = json.loads(pretrain(experiment, [seed])[0].path(CURVE).read_text())
+    if not curve or experiment.config.icvf.discount == 1.0:
+        return None
+    last = [point["value"] for point in curve[-max(1, len(curve) // 10) :]]
+    sampler = _sampler(experiment, *_standardisation(experiment))
+    return IntentValue(float(np.mean(last)), sampler.pace(experiment.config.icvf, seeded(0, 3)))
+
+
 def untrained_encoder(experiment: Experiment, seed: int) -> IntentEncoder:
     """The encoder from which the seed's training starts: what trained intents are measured against."""
     mean, std = _standardisation(experiment)
@@ -60,14 +74,17 @@ def _standardisation(experiment: Experiment) -> tuple[Tensor, Tensor]:
 
 
 def _learner(experiment: Experiment, seeds: Sequence[int], mean: Tensor, std: Tensor) -> ICVF:
+    return ICVF(_sampler(experiment, mean, std), seeds, experiment.config.icvf)
+
+
+def _sampler(experiment: Experiment, mean: Tensor, std: Tensor) -> GoalSampler:
     dataset = experiment.dataset
-    sampler = GoalSampler(
+    return GoalSampler(
         ((torch.from_numpy(dataset.observations) - mean) / std).to(experiment.device),
         ((torch.from_numpy(dataset.next_observations) - mean) / std).to(experiment.device),
         torch.from_numpy(dataset.offsets),
         torch.from_numpy(dataset.successor_known),
     )
-    return ICVF(sampler, seeds, experiment.config.icvf)
 
 
 def load_encoder(artefact: Artefact, device: torch.device) -> IntentEncoder:

@@ -16,7 +16,7 @@ from ailot_ray.method.reward import Rewards, rescale, rewards_from_costs
 from ailot_ray.methods import aligned_methods
 from ailot_ray.pipeline.align import SOLVES, Features, align, load_costs
 from ailot_ray.pipeline.experiment import Experiment
-from ailot_ray.pipeline.pretrain import load_encoder, pretrain, untrained_encoder
+from ailot_ray.pipeline.pretrain import load_encoder, pretrain, untrained_encoder, value_reached
 from ailot_ray.pipeline.warnings import HORIZONS, relabel_warnings
 from ailot_ray.records import (
     CoherenceRecord,
@@ -133,6 +133,7 @@ def _report(experiment: Experiment, seed: int, alignment: Artefact, rewards: Rew
         coherence=_coherence(solves, rewards.chosen, dataset.lengths),
         isometry=isometry,
         look_ahead_distance=ahead,
+        value=value_reached(experiment, seed) if experiment.uses_intents else None,
         short_trajectories=int((dataset.lengths <= (config.transport.k or 0)).sum()),
     )
     return msgspec.structs.replace(report, warnings=relabel_warnings(config, experiment.uses_intents, report))

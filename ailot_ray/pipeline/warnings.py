@@ -18,10 +18,18 @@ MIN_COHERENCE = 0.1
 MIN_TRAINING_GAIN = 0.01
 """What training must add to the time-isometry of an encoder to count."""
 
+MIN_PACE = 0.5
+"""Share of the data's own pace below which the value of the intents counts as not learned."""
+
 
 def relabel_warnings(config: Config, uses_intents: bool, report: RelabelReport) -> list[str]:
     """Warnings about a report (`ailot_ray.pipeline.relabel`) of a resolved `config`."""
     encoder = _encoder(config, report.isometry) if uses_intents else []
+    if report.value and report.value.reached > MIN_PACE * report.value.pace:
+        encoder.append(
+            f"the intents' value has come to {report.value.reached:.1f} of the {report.value.pace:.1f} of the data's own pace: "
+            f"states many steps apart are not told apart yet; train the intents longer with --icvf.steps ({config.icvf.steps})"
+        )
     return [*_reward(config, report), *_solves(config, report), *encoder, *_look_ahead(config, report, bool(encoder))]
 
 

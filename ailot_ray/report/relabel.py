@@ -72,7 +72,11 @@ def _solves(report: RelabelReport) -> list[str]:
 def _isometry(report: RelabelReport) -> list[str]:
     if not report.isometry:
         return [_line("isometry", _number(None, why=f"{label_of(report.method)} uses no intents"))]
-    lines = [_line("isometry (rank correlation of distance with steps apart)", "")]
+    lines = []
+    if report.value:
+        reached, pace = report.value.reached, report.value.pace
+        lines.append(_line("value of the intents", f"{reached:.1f}; the data's own pace has {pace:.1f}"))
+    lines.append(_line("isometry (rank correlation of distance with steps apart)", ""))
     for space, by_horizon in report.isometry.items():
         text = ", ".join(f"{_number(by_horizon[steps])} up to {steps} steps" for steps in sorted(by_horizon, key=int))
         lines.append(_line(_SPACES.get(space, f"{space} states"), text, 4))

@@ -121,3 +121,16 @@ def test_gather_looks_rows_up() -> None:
     assert torch.equal(batch.before_outcome, (draws.outcome != draws.state).float())
     assert torch.equal(batch.before_goal, (draws.goal != draws.state).float())
     assert batch.state.shape == (2, CONFIG.batch_size, 1)
+
+
+@pytest.mark.parametrize("discount", [0.9, 0.99])
+def test_the_datas_pace_is_the_discounted_time_to_the_goals_that_are_drawn(discount: float) -> None:
+    """Against the sum over all pairs of rows; a goal that does not lie ahead is never reached."""
+    chances, expected = goal_distribution(CONFIG), 0.0
+    ends = np.repeat(OFFSETS[1:], LENGTHS)
+    for row in range(N):
+        for goal in range(N):
+            steps = goal - row if row <= goal < ends[row] else np.inf
+            expected -= chances[row, goal] / N * (1 - discount**steps) / (1 - discount)
+    found = sampler().pace(replace(CONFIG, discount=discount), generator())
+    assert found == pytest.approx(expected, rel=0.01) and expected > -1 / (1 - discount)

@@ -37,6 +37,10 @@ PLANTED: dict[str, tuple[dict[str, Any], str]] = {
         r"^2 trajectories are no longer than --transport.k 9",
     ),
     "an encoder hardly trained": ({}, r"distances of intents follow time less well .* --icvf.steps \(6\)$"),
+    "a value not learned": (
+        {},
+        r"^the intents' value has come to -?[\d.]+ of the -[\d.]+ of the data's .* --icvf.steps \(6\)$",
+    ),
     "an encoder not trained": ({"icvf": ICVFConfig(steps=0, width=16)}, r"--icvf.steps \(0\)$"),
 }
 
