@@ -177,8 +177,8 @@ class Config(Section):
     expert_quantile: Fraction = 1.0
     """Quality of the experts, as a quantile of the trajectories by return: 1 takes the best, 0.5 those from the median down."""
     method: str = "ailot"
-    """Method: ailot, otr, segment, seabo, rnd, iql (the dataset's own rewards), bc (behaviour cloning, no rewards), bc10 and
-    bc10-ailot (of the best tenth by true or AILOT's returns), or one of a plug-in."""
+    """Method: ailot, otr, segment, seabo, rnd; iql (the dataset's own rewards), iql-shuffled (those of other trajectories); bc
+    (behaviour cloning, no rewards), bc10, bc10-ailot (of the best tenth by true or AILOT's returns); or one of a plug-in."""
     device: str = "auto"
     """Device that trains: cpu, cuda, cuda:N, or auto."""
     icvf: ICVFConfig = field(default_factory=ICVFConfig)

@@ -18,8 +18,9 @@ from typing import Any, Literal, Protocol
 from ailot_ray.errors import ConfigError
 from ailot_ray.plugins import load_plugins
 
-RewardSource = Literal["alignment", "dataset", "none"]
-"""Where a method's rewards come from: an alignment with the expert, the dataset's own rewards, or nowhere."""
+RewardSource = Literal["alignment", "dataset", "shuffled", "none"]
+"""Where a method's rewards come from: an alignment with the expert, the dataset's own rewards, those of another trajectory of
+the dataset (a control: what they teach is not the task), or nowhere."""
 
 
 class TaskFacts(Protocol):
@@ -41,6 +42,7 @@ _CLONING = tuple(f"iql.{name}" for name in ("steps", "batch_size", "width", "lea
 _READS: dict[RewardSource, tuple[str, ...]] = {
     "alignment": ("transport.", "reward.", "evaluation.", "expert"),
     "dataset": ("reward.rescale", "reward.shift", "evaluation."),
+    "shuffled": ("reward.rescale", "reward.shift", "evaluation."),
     "none": ("evaluation.",),
 }
 
@@ -261,6 +263,7 @@ for _method in (
         presets=_only("rnd", _AILOT, transport__space="standardised", transport__k=1, transport__start="none"),
     ),
     Method("ailot", "AILOT", "#0072B2", "alignment", presets=_AILOT),
+    Method("iql-shuffled", "IQL (shuffled rewards)", "#999999", "shuffled", presets=_TRUE_REWARDS),
     Method("iql", "IQL (true rewards)", "#D55E00", "dataset", presets=_TRUE_REWARDS),
 ):
     register_method(_method)

@@ -91,6 +91,11 @@ class Stage:
         return key | ({"seed": seed} if self.seeded else {})
 
 
+def _rewards(facts: Facts) -> Key:
+    shuffled = {"shuffled": True} if facts.method.rewards == "shuffled" else {}
+    return {"data": facts.data_key(), "reward": facts.section("reward"), **shuffled}
+
+
 def _scores(facts: Facts) -> Key:
     about: Key = {"task": facts.task.name, "method": facts.method.name, "official": facts.official}
     if facts.task.domain == "custom":  # unlike the table's, its definition may change from day to day
@@ -135,7 +140,7 @@ STAGES: tuple[Stage, ...] = (
         "relabelling",
         version=1,
         needs=("alignment",),
-        own=lambda facts: {"data": facts.data_key(), "reward": facts.section("reward")},
+        own=_rewards,
         seconds=1.0,
         applies=lambda facts: facts.method.rewarded,
     ),

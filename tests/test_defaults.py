@@ -32,6 +32,7 @@ REWARDS: dict[str, list[tuple[Any, ...]]] = {  # OTR: β·1000/d times a cost of
     "bc10": [(None, None, "median", False, 0)] * 3,
     "bc10-ailot": [(5, 0.5, "median", False, 0)] * 3,
     "seabo": [(1, 0.5 / 3, "none", False, 0), (1, 5 / 8, "none", False, -1), (1, 0.5, "none", False, 0)],
+    "iql-shuffled": [(None, None, "none", True, 0), (None, None, "none", False, -1), (None, None, "none", False, 0)],
     "iql": [(None, None, "none", True, 0), (None, None, "none", False, -1), (None, None, "none", False, 0)],
 }
 """reward.alpha, tau, scale, rescale, shift, by domain"""

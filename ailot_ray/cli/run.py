@@ -22,7 +22,7 @@ class Run(Work):
     """All of it, for one method or several; ends in the table of results and a plot."""
 
     methods: tuple[str, ...] = ()
-    """Methods to compare in place of --method: any of ailot, otr, seabo, bc, iql."""
+    """Methods to compare in place of --method: any of those that --method takes."""
     video: Path | None = None
     """Also write an mp4 of the first seed of AILOT (or of the first method there is), where the machine can draw."""
 

@@ -37,6 +37,23 @@ def rewards_from_costs(costs: NDArray[np.float64], offsets: NDArray[np.int64], c
     return Rewards(rescale(best, offsets, config), best, scale, chosen)
 
 
+def shuffle_rewards(
+    rewards: NDArray[np.floating], offsets: NDArray[np.int64], generator: np.random.Generator
+) -> NDArray[np.floating]:
+    """Give every trajectory another one's rewards (N,), stretched: step i of n takes its step ⌊i·m/n⌋ of m.
+
+    No trajectory keeps its own where there are two or more.
+    """
+    number, lengths = len(offsets) - 1, np.diff(offsets)
+    order = generator.permutation(number)
+    other = np.empty(number, np.int64)
+    other[order] = np.roll(order, 1)  # one cycle through all
+    steps = np.arange(len(rewards)) - np.repeat(offsets[:-1], lengths)
+    ours, theirs = np.repeat(lengths, lengths), np.repeat(lengths[other], lengths)
+    taken: NDArray[np.floating] = rewards[np.repeat(offsets[other], lengths) + steps * theirs // ours]
+    return taken
+
+
 def rescale(rewards: NDArray[np.floating], offsets: NDArray[np.int64], config: RewardConfig) -> NDArray[np.float32]:
     """Multiply by 1000 / (largest − smallest trajectory return) if configured, then add the shift (OTR's and IQL's rule)."""
     factor = 1.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ailot_ray.errors import ConfigError
 from ailot_ray.method.diagnostics import collapse_and_saturation, look_ahead_distance, relabel_correlations, time_isometry
-from ailot_ray.method.reward import Rewards, rescale, rewards_from_costs
+from ailot_ray.method.reward import Rewards, rescale, rewards_from_costs, shuffle_rewards
 from ailot_ray.methods import aligned_methods
 from ailot_ray.pipeline.align import SOLVES, Features, align, load_costs
 from ailot_ray.pipeline.experiment import Experiment
@@ -57,11 +57,16 @@ def relabel(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
 
 
 def true_rewards(experiment: Experiment) -> NDArray[np.float32]:
-    """The dataset's own rewards under the domain's rescaling. Raises ConfigError where the file has none, or but one value."""
+    """The dataset's own rewards, or for a method that says so those of other trajectories, under the domain's rescaling.
+
+    Raises ConfigError where the file has none, or but one value.
+    """
     rewards, source = experiment.dataset.rewards, experiment.dataset.source
     if rewards is None or (rewards == rewards[0]).all():
         found = "has no `rewards`" if rewards is None else f"has {rewards[0]:g} as every reward"
         raise ConfigError(f"--method {experiment.method.name} needs true rewards, and {source} {found}: choose another method")
+    if experiment.method.rewards == "shuffled":
+        rewards = shuffle_rewards(rewards, experiment.dataset.offsets, np.random.default_rng(0)).astype(np.float32)
     return rescale(rewards, experiment.dataset.offsets, experiment.config.reward)
 
 

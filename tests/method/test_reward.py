@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from ailot_ray.config import RewardConfig
 from ailot_ray.errors import ConfigError
-from ailot_ray.method.reward import rescale, rewards_from_costs
+from ailot_ray.method.reward import rescale, rewards_from_costs, shuffle_rewards
 
 CONFIG = RewardConfig(alpha=5.0, tau=0.5, scale="none", rescale=False, shift=0.0)
 OFFSETS = np.array([0, 4, 5, 11])
@@ -113,3 +113,19 @@ def test_a_larger_cost_is_never_a_larger_reward(costs: np.ndarray, tau: float, s
     order = np.argsort(paid)
     assert (np.diff(rewards.final[order]) <= 0).all()
     assert (rewards.final >= -1).all() and (rewards.final <= 4).all()
+
+
+def test_shuffled_rewards_are_those_of_another_trajectory_stretched_to_ones_own_length() -> None:
+    lengths = (4, 1, 6, 3)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    rewards = np.concatenate([10.0 * i + np.arange(length) for i, length in enumerate(lengths)])
+    for seed in range(20):
+        found = shuffle_rewards(rewards, offsets, np.random.default_rng(seed))
+        givers = []
+        for mine, (start, stop) in enumerate(itertools.pairwise(offsets)):
+            giver, n = int(found[start] // 10), stop - start
+            assert found[start:stop].tolist() == [10.0 * giver + i * lengths[giver] // n for i in range(n)]
+            assert giver != mine
+            givers.append(giver)
+        assert sorted(givers) == [0, 1, 2, 3], "each gives once"
+    np.testing.assert_array_equal(shuffle_rewards(rewards, np.array([0, 14]), np.random.default_rng(0)), rewards)

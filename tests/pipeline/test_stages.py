@@ -28,13 +28,14 @@ WORK: dict[str, dict[str, int]] = {
     "bc10-ailot": {"fit": 2, "align_pair": 12, "rewards_from_costs": 1, "roll_out": 2},
     "bc10": {"fit": 1, "roll_out": 2},
     "iql": {"fit": 1, "roll_out": 2},
+    "iql-shuffled": {"fit": 1, "roll_out": 2},
     "bc": {"fit": 1, "roll_out": 2},
 }
 """What one trial of each method has to do: networks trained, pairs aligned, and roll-outs of two snapshots."""
 KINDS: dict[str, set[str]] = {
     **{key: {"intents", "alignment", "rewards", "policies", "scores"} for key in ("ailot", "bc10-ailot")},
     **{key: {"alignment", "rewards", "policies", "scores"} for key in ("otr", "segment", "seabo", "rnd")},
-    **{key: {"rewards", "policies", "scores"} for key in ("iql", "bc10")},
+    **{key: {"rewards", "policies", "scores"} for key in ("iql", "iql-shuffled", "bc10")},
     "bc": {"policies", "scores"},
 }
 
