@@ -94,7 +94,7 @@ class Stage:
 def _scores(facts: Facts) -> Key:
     about: Key = {"task": facts.task.name, "method": facts.method.name, "official": facts.official}
     if facts.task.domain == "custom":  # unlike the table's, its definition may change from day to day
-        about["definition"] = {name: value for name, value in asdict(facts.task).items() if name != "data"}
+        about["definition"] = {name: value for name, value in asdict(facts.task).items() if name not in ("data", "parts")}
     return about | {"evaluation": asdict(facts.config.evaluation)}
 
 
