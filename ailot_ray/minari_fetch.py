@@ -165,9 +165,8 @@ def _published(minari: Any, reference: str, remote: str | None, identity: str, f
         ) from error
     if identity not in found:
         with contextlib.suppress(Exception), _quiet():
-            found |= minari.list_remote_datasets(remote, identity.split("/")[0])
-        names = [*found, *(str(path.parents[1].relative_to(minari_root())) for path in minari_root().rglob(str(_ABOUT)))]
-        near = [f"{MINARI}{name}" for name in difflib.get_close_matches(identity, dict.fromkeys(names))]
+            found |= minari.list_local_datasets() | minari.list_remote_datasets(remote, identity.split("/")[0])
+        near = [f"{MINARI}{name}" for name in difflib.get_close_matches(identity, found)]
         hint = f"did you mean {' or '.join(near)}?" if near else "`minari list remote` shows what there is"
         raise DataError(f"{reference} is neither on this machine ({folder}) nor at {where}: {hint}")
     version = found[identity].get("minari_version")

@@ -63,7 +63,7 @@ def test_examinations_and_dry_runs_download_nothing(command: Command, here: Path
 def test_a_dict_of_observations_from_end_to_end(command: Command, here: Path, store: Path) -> None:
     inspected = command("data", "inspect", "--data", REFERENCE, "--json")
     assert inspected.status == 0 and "observations are    goal.x 1, goal.y 1, observation 3" in inspected.out
-    assert inspected.json["observation_parts"] == dict(ORDER)
+    assert inspected.json["observation_parts"] == [list(part) for part in ORDER]
     flags = ("--task", REFERENCE, "--store", store, *TINY)
     for verb in ("pretrain", "relabel", "train"):
         done = command(verb, *flags)

@@ -46,7 +46,7 @@ def test_the_parts_stand_in_the_order_of_their_names(kind: str) -> None:
             assert np.array_equal(data.observations[rows, column], expected[:-1])
             assert np.array_equal(data.next_observations[rows, column], expected[1:])
     report = inspect_dataset(data)
-    assert report["observation_parts"] == dict(ORDER)
+    assert report["observation_parts"] == [list(part) for part in ORDER]
     assert "observations are    goal.x 1, goal.y 1, observation 3" in format_inspection(report)
 
 

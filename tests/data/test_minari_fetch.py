@@ -16,7 +16,7 @@ from ailot_ray.errors import AilotError, ConfigError, DataError
 from ailot_ray.minari_fetch import dataset_folder, no_download, split
 from ailot_ray.tasks import get_task
 
-from .remote import Folder, publish, serve
+from .remote import Folder, publish, record, serve
 
 NAME = "toy/reach/random-v0"
 
@@ -101,6 +101,8 @@ def test_what_is_not_to_be_had_is_one_line(world: Path, monkeypatch: pytest.Monk
     near = f"is neither on this machine .* nor at folder://main: did you mean minari:{NAME}"
     require_one_line(DataError, near, "minari:toy/reach/randon-v0")
     require_one_line(DataError, near, "minari:toy/reach/random-v1")
+    record("mine/walk/slow-v0")
+    require_one_line(DataError, "did you mean minari:mine/walk/slow-v0", "minari:mine/walk/slow-v1")  # of this machine
     require_one_line(DataError, "nor at folder://main: `minari list remote` shows what there is", "minari:quite/else-v0")
     require_one_line(ConfigError, "is not the name of a Minari dataset, such as minari:mujoco/", "minari:../../etc-v0")
     require_one_line(ConfigError, "is not the name of a Minari dataset", "minari:toy/reach/random")
