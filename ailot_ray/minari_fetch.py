@@ -149,6 +149,8 @@ def _download(reference: str, remote: str | None, identity: str, root: Path) -> 
             place.parent.mkdir(parents=True, exist_ok=True)
             found.rename(place)
     shutil.rmtree(staging)
+    with contextlib.suppress(OSError):  # another's unfinished download
+        staging.parent.rmdir()
 
 
 def _published(minari: Any, reference: str, remote: str | None, identity: str, folder: Path, where: str) -> dict[str, Any]:

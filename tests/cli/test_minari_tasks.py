@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from data.remote import ORDER, publish, serve
 
+from ailot_ray.cluster.checks import datasets
 from ailot_ray.envs import make_env
+from ailot_ray.errors import ConfigError
 from ailot_ray.pipeline import load_policy
 from ailot_ray.tasks import get_task
 
@@ -54,6 +56,8 @@ def test_examinations_and_dry_runs_download_nothing(command: Command, here: Path
     require_one_line(refused, rf"{REFERENCE} is not on this machine .*`python -m ailot_ray data fetch {REFERENCE}`")
     if named == "task":
         require_one_line(command("doctor", "--tasks", task), f"{REFERENCE} is not on this machine .* data fetch")
+        with pytest.raises(ConfigError, match=f"{REFERENCE} is not on this machine"):  # as doctor asks on a node
+            datasets(store, [task])
     assert not here.exists()
     assert command("data", "fetch", REFERENCE).status == 0
     planned = command("sweep", "mine", "--task", task, "--vary", "reward.tau=1,2", "--store", store, *TINY, "--dry-run")
