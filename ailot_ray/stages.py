@@ -96,10 +96,14 @@ def _rewards(facts: Facts) -> Key:
     return {"data": facts.data_key(), "reward": facts.section("reward"), **shuffled}
 
 
+_NO_PART_OF_A_SCORE = ("data", "parts", "references")
+"""Fields of a task on which no score depends, or not beside the rest."""
+
+
 def _scores(facts: Facts) -> Key:
     about: Key = {"task": facts.task.name, "method": facts.method.name, "official": facts.official}
     if facts.task.domain == "custom":  # unlike the table's, its definition may change from day to day
-        about["definition"] = {name: value for name, value in asdict(facts.task).items() if name not in ("data", "references")}
+        about["definition"] = {name: value for name, value in asdict(facts.task).items() if name not in _NO_PART_OF_A_SCORE}
     return about | {"evaluation": asdict(facts.config.evaluation)}
 
 

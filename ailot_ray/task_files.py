@@ -11,7 +11,6 @@ default) and `settings` (a table of paths such as ``iql.expectile``, which stand
 import difflib
 import json
 import math
-import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any, NoReturn
 
 from ailot_ray.config import MINARI, Config, flatten, with_settings
 from ailot_ray.errors import ConfigError
+from ailot_ray.minari_fetch import dataset_folder, minari_root, split
+from ailot_ray.parts import Parts, from_json, parts_of, size_of
 
 _REQUIRED = ("environment", "observation_size", "action_size", "horizon", "reference_min", "reference_max")
 _OPTIONAL = ("data", "action_low", "action_high", "options", "like", "settings")
@@ -41,7 +42,11 @@ def unscalable(low: Sequence[float], high: Sequence[float]) -> int | None:
 
 
 def read_task(reference: str) -> Fields:
-    """The fields of the task that ``minari:ID`` or ``FILE:NAME`` names. Raises ConfigError, naming the file and the field."""
+    """The fields of the task that ``minari:ID`` or ``FILE:NAME`` names.
+
+    A Minari dataset that is not on this machine is downloaded (:func:`ailot_ray.minari_fetch.dataset_folder`). Raises
+    ConfigError, naming the file and the field, and DataError where a download fails.
+    """
     if reference.startswith(MINARI):
         return _of_minari(reference)
     path, _, name = reference.rpartition(":")
@@ -108,6 +113,7 @@ class _Table:
             "reference_min": low,
             "reference_max": high,
             "data": self._data(),
+            "parts": _parts_here(self._data()),
             **self._bounds(sizes["action_size"]),
             "options": options,
             "like": like,
@@ -179,14 +185,21 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield prefix + key, value
 
 
-def minari_root() -> Path:
-    """Where Minari keeps its datasets on this machine."""
-    return Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
-
-
 def on_disk(data: str) -> bool:
     """Whether the data of a custom task are there: a file, or a dataset of Minari's."""
-    return (minari_root() / data.removeprefix(MINARI) if data.startswith(MINARI) else Path(data)).exists()
+    return (minari_root() / split(data)[1] if data.startswith(MINARI) else Path(data)).exists()
+
+
+def _parts_here(data: str | None) -> Parts:
+    """Parts of the observations of a Minari dataset that is on this machine; the fields of a task need no other."""
+    if data is None or not data.startswith(MINARI):
+        return ()
+    try:
+        about = json.loads((minari_root() / split(data)[1] / "data" / "metadata.json").read_text(encoding="utf-8"))
+        seen = from_json(json.loads(about["observation_space"]))
+        return parts_of(seen) if isinstance(seen, dict) else ()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # who reads the data says what is wrong with them
+        return ()
 
 
 def _of_minari(reference: str) -> Fields:
@@ -194,22 +207,26 @@ def _of_minari(reference: str) -> Fields:
 
     Where it has no reference scores, the returns themselves are the scores, and `normalised` is False.
     """
-    identity = reference.removeprefix(MINARI)
-    path = minari_root() / identity / "data" / "metadata.json"
+    path = dataset_folder(reference) / "data" / "metadata.json"
+    reference = MINARI + split(reference)[1]
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         observations, actions = (json.loads(about[f"{name}_space"]) for name in ("observation", "action"))
         text = about.get("eval_env_spec") or about.get("env_spec")
         spec = json.loads(text) if text else {}
+        seen = from_json(observations)
         low, high = about.get("ref_min_score"), about.get("ref_max_score")
     except OSError as error:
-        raise ConfigError(
-            f"{reference} is not on this machine ({path}: {error.strerror}): get it with `minari download {identity}`, "
-            "or say where it lies with MINARI_DATASETS_PATH"
-        ) from error
+        raise ConfigError(f"{reference}: {path} cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{reference}: {path} is not a Minari dataset's description ({error}); download it again") from error
+    try:
+        parts = parts_of(seen) if isinstance(seen, dict) else ()
+    except ValueError as error:
+        raise ConfigError(f"{reference}: {error}; record it again without, or choose another dataset") from error
     for name, space in (("observations", observations), ("actions", actions)):
+        if name == "observations" and parts:
+            continue
         if space.get("type") != "Box" or len(space.get("shape", ())) != 1:
             kind = f"{space.get('type')} {name}" + (f" of shape {space['shape']}" if "shape" in space else "")
             raise ConfigError(
@@ -235,7 +252,8 @@ def _of_minari(reference: str) -> Fields:
         "domain": "custom",
         "environment": spec.get("id", ""),
         "spec": text or "",
-        "observation_size": observations["shape"][0],
+        "observation_size": size_of(parts) or observations["shape"][0],
+        "parts": parts,
         "action_size": size,
         "horizon": spec.get("max_episode_steps") or 0,
         "reference_min": float(low) if normalised else 0.0,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ailot_ray.errors import ConfigError
+from ailot_ray.parts import Parts
 from ailot_ray.plugins import load_plugins
 from ailot_ray.task_files import read_task
 
@@ -81,6 +82,8 @@ class Task:
     """Settings of a custom task, by path, which stand above those of its domain."""
     normalised: bool = True
     """False where no reference returns are known, so that a score is the return itself."""
+    parts: Parts = ()
+    """What the observations of the task's Minari dataset are put together of, in this order, where they are a Dict."""
 
     @property
     def preset(self) -> Domain:

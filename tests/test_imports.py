@@ -15,6 +15,7 @@ LAYERS = (
     {"plugins", "files", "records", "memory", "bounds", "lazy"},
     {"methods"},
     {"config"},
+    {"minari_fetch", "parts"},
     {"task_files"},
     {"tasks", "mazes"},
     {"store", "resolve", "data", "method", "envs", "progress", "runtime"},

@@ -87,6 +87,7 @@ def test_the_definition_of_a_custom_task_is_in_its_scores_key() -> None:
     for change in ({"horizon": 9}, {"reference_max": 9.0}, {"environment": "Other-v0"}):
         assert changed(facts(task=task), facts(task=replace(task, **change))) == {"scores"}
     assert changed(facts(task=task), facts(task=replace(task, data="elsewhere.hdf5"))) == set()
+    assert changed(facts(task=task), facts(task=replace(task, parts=(("goal", 2), ("observation", 9))))) == set()
 
 
 def test_the_seed_is_in_what_depends_on_it() -> None:

@@ -10,6 +10,7 @@ from ailot_ray.cli.options import Verb
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.config import Config
 from ailot_ray.errors import AilotError, ConfigError
+from ailot_ray.minari_fetch import no_download
 from ailot_ray.tasks import get_task
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ class Doctor(Verb):
     """How long a node, and a check there, is waited for; what takes longer has failed."""
 
     def __post_init__(self) -> None:
-        for name in self.tasks:
-            get_task(name)
+        with no_download():
+            for name in self.tasks:
+                get_task(name)
         if not 0 < self.seconds <= 3600:
             raise ConfigError(f"--seconds is {self.seconds:g}, but it must be above 0 and up to 3600")
 

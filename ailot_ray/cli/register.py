@@ -10,6 +10,7 @@ from ailot_ray.cli.options import Verb
 from ailot_ray.errors import ConfigError
 from ailot_ray.files import replacing
 from ailot_ray.lazy import Lazy
+from ailot_ray.parts import told
 from ailot_ray.progress import progress_bar
 from ailot_ray.task_files import names_in
 from ailot_ray.tasks import Task, get_task
@@ -112,4 +113,5 @@ class Register(Verb):
             fields["like"] = self.like
         head = f'["{self.name}"]' if "." in self.name else f"[{self.name}]"
         # TOML's strings, numbers and lists of numbers are written as JSON's
-        return "\n".join([head, *(f"{key} = {jsonlib.dumps(value)}" for key, value in fields.items())]) + "\n"
+        order = [f"# observations are {told(task.parts)}"] if task.parts else []
+        return "\n".join([head, *order, *(f"{key} = {jsonlib.dumps(value)}" for key, value in fields.items())]) + "\n"

@@ -1,5 +1,6 @@
 """Verb sweep: one of the named questions of `SWEEPS`, or the values that --vary gives."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +15,7 @@ from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.config import flatten, parse_setting
 from ailot_ray.errors import ConfigError
 from ailot_ray.lazy import Lazy
+from ailot_ray.minari_fetch import no_download
 from ailot_ray.tasks import get_task
 
 if TYPE_CHECKING:
@@ -76,6 +78,10 @@ class SweepVerb(Work):
                 raise ConfigError(f"{flag} has no effect, as sweep {wanted.name} varies it itself: use {instead}")
 
     def execute(self) -> dict[str, Any]:
+        with no_download() if self.dry_run else contextlib.nullcontext():
+            return self._execute()
+
+    def _execute(self) -> dict[str, Any]:
         wanted = self.wanted()
         if self.rewards_only and not self.dry_run:
             return compare_rewards.compare_rewards(wanted, self.store, self.cluster)

@@ -17,6 +17,7 @@ import ailot_ray
 from ailot_ray.cluster.facts import differences
 from ailot_ray.data.builtin import read_builtin
 from ailot_ray.errors import AilotError, one_line
+from ailot_ray.minari_fetch import no_download
 from ailot_ray.tasks import get_task
 
 LOCOMOTION, ADROIT = "hopper-builtin", "door-human-v1"
@@ -174,7 +175,8 @@ def rendering(seconds: float) -> Outcome:
 def datasets(data_dir: Path, wanted: Sequence[str]) -> Outcome:
     """Whether the built-in set is readable, and the files of the tasks `wanted` are in `data_dir`."""
     builtin = read_builtin(get_task(LOCOMOTION))
-    files = {name: get_task(name).file_name for name in wanted}
+    with no_download():
+        files = {name: get_task(name).file_name for name in wanted}
     if missing := {name: file for name, file in files.items() if file and not (data_dir / file).is_file()}:
         remedy = f"`python -m ailot_ray data fetch --task {next(iter(missing))} --data-dir {data_dir}`, or another --data-dir"
         return Outcome(False, f"{data_dir} lacks {', '.join(f'{name} ({file})' for name, file in missing.items())}", remedy)

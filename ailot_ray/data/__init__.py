@@ -1,6 +1,5 @@
 """Datasets and experts: D4RL's HDF5 files, Minari's datasets and the built-in set, as trajectories."""
 
-import importlib
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from ailot_ray.config import MINARI, Config
 from ailot_ray.data.builtin import read_builtin
 from ailot_ray.data.d4rl import read_d4rl
 from ailot_ray.data.digests import check_sidecar
+from ailot_ray.data.minari_sets import read_minari
 from ailot_ray.data.trajectories import Dataset
 from ailot_ray.errors import DataError
 from ailot_ray.files import file_state
@@ -94,11 +94,7 @@ def read_trajectories(source: str, task: Task, *, substituted: bool, flag: str =
             f"{flag} {source} is a Minari dataset, which belongs to no task of D4RL's such as {task.name}: "
             f"say --task {source}, or give a file in D4RL's schema"
         )
-    try:
-        reader = importlib.import_module("ailot_ray.data.minari_sets")
-    except ModuleNotFoundError as error:
-        raise DataError(f"{flag} {source} needs {error.name}: run `pip install minari==0.5.4`") from error
-    dataset: Dataset = reader.read_minari(source, task)
+    dataset = read_minari(source, task)
     _warn(dataset)
     return dataset
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ailot_ray.data.trajectories import Dataset
+from ailot_ray.parts import told
 from ailot_ray.tasks import get_task
 
 
@@ -37,6 +38,7 @@ def inspect_dataset(dataset: Dataset) -> dict[str, Any]:
         "non_finite_values": sum(int((~np.isfinite(array)).sum()) for array in arrays if array is not None),
         "unknown_successors": int((~dataset.successor_known).sum()),
         "observation_size": dataset.observations.shape[1],
+        "observation_parts": [list(part) for part in notes.parts] or None,
         "action_size": dataset.actions.shape[1],
     }
 
@@ -64,6 +66,7 @@ def format_inspection(report: dict[str, Any]) -> str:
         "unknown successors": f"{report['unknown_successors']:,} (last step before a terminal)",
         "sizes": f"observation {report['observation_size']}, action {report['action_size']}",
     }
+    lines |= {"observations are": told(tuple(map(tuple, report["observation_parts"])))} if report["observation_parts"] else {}
     lines |= {"warning": "; ".join(report["warnings"])} if report["warnings"] else {}
     width = max(map(len, lines))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())

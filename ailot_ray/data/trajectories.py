@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ailot_ray.errors import DataError
+from ailot_ray.parts import Parts
 
 End = Literal["terminal", "timeout", "gap", "file"]
 """Why a trajectory ended: a terminal state, a time limit, a hidden jump to another state, or the end of the file."""
@@ -36,6 +37,8 @@ class LoadReport:
     """Episodes cut at the task's horizon, in a file without timeouts."""
     gaps: int = 0
     """Rows with no flag whose stored successor is not the next row: hidden ends of episodes."""
+    parts: Parts = ()
+    """What a Minari dataset's observations are put together of, in this order, where they are a Dict."""
 
     def warnings(self) -> list[str]:
         """What was mended that may not be what the file means: a sentence each."""

@@ -1,22 +1,28 @@
-"""Environments outside of the table: any of gymnasium's with a Box of observations and a bounded Box of actions.
+"""Environments outside of the table: any of gymnasium's with a Box of observations, or a Dict of them, and bounded actions.
+
+Observations that are a Dict become one vector, the parts in the order of their names (:mod:`ailot_ray.parts`).
 
 The package's policies act in ±1. Where an environment's bounds are others, gymnasium's RescaleAction stands between, and the
 task carries the bounds, so that data in the environment's own units are read in ±1 as well.
 """
 
+import contextlib
 import importlib
+import io
 import json
+from dataclasses import fields
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict
 from gymnasium.wrappers import RescaleAction
 from numpy.typing import NDArray
 
 from ailot_ray.envs.guard import Guarded
 from ailot_ray.errors import SimulatorError
+from ailot_ray.parts import Parts, from_space, leaves, parts_of, size_of, told
 from ailot_ray.task_files import unscalable
 from ailot_ray.tasks import Task
 
@@ -53,15 +59,20 @@ def installed_spec(where: str, text: str) -> EnvSpec:
     """
     remedy = "if you trust it, write a task of your own whose `environment` is the one to make and whose `data` is this dataset"
     try:
-        wrappers = json.loads(text).get("additional_wrappers") or ()
+        described = json.loads(text)
+        name = str(described["id"])
+        if name not in gymnasium.registry:
+            _register_robotics()
         foreign = [
-            str(each["entry_point"]) for each in wrappers if not str(each["entry_point"]).startswith("gymnasium.wrappers.")
+            str(each["entry_point"])
+            for each in described.get("additional_wrappers") or ()
+            if not str(each["entry_point"]).startswith("gymnasium.wrappers.")
         ]
-        name = str(json.loads(text)["id"])
         if foreign or name not in gymnasium.registry:
             what = f"the wrapper {foreign[0]}" if foreign else f"the environment {name}"
             raise SimulatorError(f"{where}: its data name {what}, which is not gymnasium's nor registered: {remedy}")
-        spec = EnvSpec.from_json(text)
+        known = {field.name for field in fields(EnvSpec) if field.init}  # older releases of gymnasium wrote more
+        spec = EnvSpec.from_json(json.dumps({key: value for key, value in described.items() if key in known}))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SimulatorError(
             f"{where}: its data's specification of an environment cannot be read ({error}): {remedy}"
@@ -93,6 +104,7 @@ def describe_environment(environment: str, horizon: int | None = None, options: 
             reference_min=0.0,
             reference_max=100.0,
             options=options,
+            parts=_parts(env),
             action_low=None if unit else tuple(low.tolist()),
             action_high=None if unit else tuple(high.tolist()),
             normalised=False,
@@ -101,14 +113,42 @@ def describe_environment(environment: str, horizon: int | None = None, options: 
         env.close()
 
 
+def _register_robotics() -> None:
+    """Let gymnasium know the environments of gymnasium-robotics, where it is installed: mazes, Fetch, the kitchen."""
+    # importing it prints a notice about Adroit's rewards
+    with contextlib.suppress(ModuleNotFoundError), contextlib.redirect_stderr(io.StringIO()):
+        importlib.import_module("gymnasium_robotics")
+
+
+class Flattened(gymnasium.ObservationWrapper[NDArray[Any], Any, Any]):
+    """One vector of a Dict of observations. Raises SimulatorError, naming the part, where one is no vector of numbers."""
+
+    def __init__(self, env: Any, where: str) -> None:
+        super().__init__(env)
+        try:
+            self.parts: Parts = parts_of(from_space(env.observation_space))
+        except ValueError as error:
+            env.close()
+            raise SimulatorError(f"{where}: {error}; leave it out with gymnasium.wrappers.FilterObservation") from error
+        self.observation_space = Box(-np.inf, np.inf, (size_of(self.parts),), np.float64)
+
+    def observation(self, observation: Any) -> NDArray[Any]:
+        found = dict(leaves(observation))
+        return np.concatenate([np.reshape(found[name], size) for name, size in self.parts])
+
+
+def _parts(env: Any) -> Parts:
+    return env.parts if isinstance(env, Flattened) else ()
+
+
 def make_any(where: str, environment: str | EnvSpec, options: dict[str, Any]) -> Env:
-    """gymnasium.make, with whatever somebody's environment raises as one line."""
+    """gymnasium.make, observations flattened where they are a Dict, with whatever an environment raises as one line."""
     name = environment if isinstance(environment, str) else environment.id
     try:
         module, _, _ = name.rpartition(":")
         if module:  # gymnasium would hide which import fails inside of it
             importlib.import_module(module)
-        return gymnasium.make(environment, **options)
+        env = gymnasium.make(environment, **options)
     except ModuleNotFoundError as error:
         raise SimulatorError(
             f"{where}: {name} needs the module {error.name}: install it, or run where Python finds it (PYTHONPATH)"
@@ -116,6 +156,7 @@ def make_any(where: str, environment: str | EnvSpec, options: dict[str, Any]) ->
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SimulatorError(f"{where}: cannot make {name} ({reason}): check the id and the options") from error
+    return Flattened(env, where) if isinstance(env.observation_space, Dict) else env
 
 
 def action_bounds(where: str, env: Env) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -152,6 +193,12 @@ def _require_fit(task: Task, env: Env, low: NDArray[np.float64], high: NDArray[n
         raise SimulatorError(
             f"task {task.name}: {task.environment} has {sizes[0]} observations and {sizes[1]} actions, but the task says "
             f"observation_size {expected[0]} and action_size {expected[1]}; correct them"
+        )
+    parts = _parts(env)
+    if task.parts and task.parts != parts and (parts or task.spec):  # one's own environment may give the vector itself
+        raise SimulatorError(
+            f"task {task.name}: {task.environment} has observations of {told(parts) if parts else 'one part'}, but the data "
+            f"have {told(task.parts)}: choose the environment that they were recorded in"
         )
     stated = task.action_low or (-1.0,) * task.action_size, task.action_high or (1.0,) * task.action_size
     if not (np.allclose(low, stated[0]) and np.allclose(high, stated[1])):
