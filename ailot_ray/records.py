@@ -103,7 +103,7 @@ class PlannedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A trial of a sweep before it has run."""
 
     trial: str
-    """Its digest (:func:`ailot_ray.cluster.plan.trial_digest`)."""
+    """Its digest (:func:`ailot_ray.cluster.planning.trial_digest`)."""
     task: str
     method: str
     source: str

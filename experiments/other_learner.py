@@ -23,7 +23,7 @@ import tyro
 from ailot_ray import Config, Experiment, Store, relabel
 from ailot_ray.cli.command import run_command
 from ailot_ray.cli.sweeps import SMOKE
-from ailot_ray.cluster.plan import duration
+from ailot_ray.cluster.planning import duration
 from ailot_ray.envs import roll_out
 from ailot_ray.pipeline import load_rewards
 from ailot_ray.stages import get_stage

@@ -117,3 +117,13 @@ def test_what_an_import_loads(statement: str, absent: tuple[str, ...]) -> None:
     code = f"import sys; {statement}; print([name for name in {absent!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", ["ailot_ray", "ailot_ray.cluster", "ailot_ray.pipeline"])
+def test_a_public_name_is_never_the_module_of_the_same_name(package: str) -> None:
+    """As it would be where a lazy package has a function and a module called alike: the module is found first."""
+    code = f"import types, {package} as p\n" + (
+        f"for name in p.__all__:\n    found = {{}}; exec(f'from {package} import {{name}}', found)\n"
+        "    assert not isinstance(found[name], types.ModuleType), name"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

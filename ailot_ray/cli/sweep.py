@@ -19,13 +19,13 @@ from ailot_ray.minari_fetch import no_download
 from ailot_ray.tasks import get_task
 
 if TYPE_CHECKING:
-    import ailot_ray.cluster.plan as planning
+    import ailot_ray.cluster.planning as planning
     from ailot_ray import cluster, store
     from ailot_ray.cli import compare_rewards
     from ailot_ray.report import record
 else:
     cluster, store = Lazy("ailot_ray.cluster"), Lazy("ailot_ray.store")
-    compare_rewards, planning = Lazy("ailot_ray.cli.compare_rewards"), Lazy("ailot_ray.cluster.plan")
+    compare_rewards, planning = Lazy("ailot_ray.cli.compare_rewards"), Lazy("ailot_ray.cluster.planning")
     record = Lazy("ailot_ray.report.record")
 
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from ailot_ray.cluster.doctor import examine
     from ailot_ray.cluster.launch import make_all
     from ailot_ray.cluster.options import ClusterOptions
-    from ailot_ray.cluster.plan import plan
+    from ailot_ray.cluster.planning import plan
     from ailot_ray.cluster.relabel import relabel_by_actors
     from ailot_ray.cluster.session import connected, object_store_bytes
     from ailot_ray.cluster.sweep import Range, Sweep
@@ -23,7 +23,7 @@ _HOME = {
     "fit_by_train": "train",
     "make_all": "launch",
     "object_store_bytes": "session",
-    "plan": "plan",
+    "plan": "planning",
     "relabel_by_actors": "relabel",
     "run_sweep": "tuning",
 }

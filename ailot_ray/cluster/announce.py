@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ray import tune
 from ray.tune.experiment import Trial
 
-from ailot_ray.cluster.plan import Plan, planned, trial_digest
+from ailot_ray.cluster.planning import Plan, planned, trial_digest
 from ailot_ray.errors import AilotError
 from ailot_ray.pipeline import Experiment
 from ailot_ray.records import EndedTrial, SweepPlan

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ailot_ray.cluster.options import ClusterOptions
-from ailot_ray.cluster.plan import plan
+from ailot_ray.cluster.planning import plan
 from ailot_ray.cluster.session import connected
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.cluster.train import fit_by_train

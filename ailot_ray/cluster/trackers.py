@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ray.air.integrations.wandb import WandbLoggerCallback
 from ray.tune.experiment import Trial
 
-from ailot_ray.cluster.plan import trial_digest
+from ailot_ray.cluster.planning import trial_digest
 from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.errors import ConfigError
 

@@ -20,7 +20,7 @@ from ray.tune.search.optuna import OptunaSearch
 from ailot_ray.cluster.announce import SweepStatusCallback, publishing_status
 from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
-from ailot_ray.cluster.plan import Plan, plan
+from ailot_ray.cluster.planning import Plan, plan
 from ailot_ray.cluster.relabel import align_by_actors
 from ailot_ray.cluster.session import capacity, connected, gpus_per_worker, limit_gpu_memory, raised, worker_resources
 from ailot_ray.cluster.sweep import Range, Sweep

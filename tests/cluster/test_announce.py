@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ailot_ray.cluster.announce import SweepStatusCallback, publishing_status
-from ailot_ray.cluster.plan import plan
+from ailot_ray.cluster.planning import plan
 from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.config import IQLConfig
 from ailot_ray.pipeline import evaluate

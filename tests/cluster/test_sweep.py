@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ailot_ray.cluster.plan import duration, plan
+from ailot_ray.cluster.planning import duration, plan
 from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.config import Config, ICVFConfig
 from ailot_ray.errors import AilotError, ConfigError

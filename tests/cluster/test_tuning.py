@@ -18,7 +18,7 @@ from ray import cloudpickle, tune
 from ailot_ray.__main__ import main
 from ailot_ray.cluster import tuning
 from ailot_ray.cluster.options import ClusterOptions
-from ailot_ray.cluster.plan import trial_digest
+from ailot_ray.cluster.planning import trial_digest
 from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.cluster.trackers import trial_name
 from ailot_ray.cluster.train import RAY_FOLDER
