@@ -20,7 +20,7 @@ from ailot_ray.progress import silence
 from ailot_ray.tasks import get_task
 
 FOLDER = Path(__file__).parents[1] / "experiments"
-SWEEPS = {"search": 1, "alpha": 8, "cost": 8, "experts": 7, "k": 10, "methods": 6, "scale": 24, "space": 4, "tau": 5}
+SWEEPS = {"search": 1, "alpha": 8, "cost": 8, "experts": 7, "k": 10, "methods": 10, "scale": 24, "space": 4, "tau": 5}
 """Trials of each; a search is planned by its base."""
 
 
@@ -95,7 +95,7 @@ VARIED: list[tuple[str, list[str], str, int]] = [
     ("tau", ["--vary", "reward.tau=0.5,5", "transport.k=0,2,10"], "scores", 6),
     ("methods", ["--vary", "method=ailot,otr"], "scores", 3),
     ("methods", ["--vary", "method=ailot", "transport.solver=nearest"], "scores", 1),
-    ("methods", ["--vary", "iql.temperature=1,3"], "scores", 11),  # behaviour cloning reads no temperature
+    ("methods", ["--vary", "iql.temperature=1,3"], "scores", 17),  # behaviour cloning reads no temperature
     ("k", ["--vary", "task=hopper-medium-v2", "transport.k=0,2"], "scores", 2),
 ]
 

@@ -84,10 +84,7 @@ QUESTIONS: dict[str, Question] = {
                 cases=(
                     {"method": "ailot"},
                     {"method": "ailot", "transport.solver": "nearest"},
-                    {"method": "otr"},
-                    {"method": "seabo"},
-                    {"method": "iql"},
-                    {"method": "bc"},
+                    *({"method": method} for method in ("otr", "segment", "seabo", "rnd", "iql", "bc", "bc10", "bc10-ailot")),
                 ),
             ),
             {},

@@ -1,5 +1,7 @@
 """Separation of true from shuffled rewards, and the power of the paired test, held to simulation."""
 
+import importlib.util
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,3 +64,23 @@ def test_as_many_seeds_find_the_difference_four_times_in_five(deviation: float, 
 
     assert power(n) > 0.79 and power(n - 1) < 0.81
     assert seeds_needed(0.0, difference) == 2
+
+
+def test_the_verdict_names_the_steps_the_seeds_and_what_to_do(tmp_path: Path, write_trial: WriteTrial) -> None:
+    path = Path(__file__).parents[2] / "experiments/can_it_show.py"
+    spec = importlib.util.spec_from_file_location("can_it_show", path)
+    assert spec and spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    sys.modules["can_it_show"] = tool
+    spec.loader.exec_module(tool)
+    for seed in range(3):
+        for method, last in (("iql", 60.0), ("iql-shuffled", 20.0), ("bc", 30.0)):
+            write_trial(method, seed, {500: [10.0 + seed], 1000: [last + seed * (method == "iql")]})
+    found = load_trials(tmp_path / "store")
+    told = tool.verdict("hopper-medium-v2", found).splitlines()
+    assert told[0] == "hopper-medium-v2, 3 paired seeds"
+    assert told[-3].split()[:4] == ["1,000", "61.0", "20.0", "30.0"] and "41.0 (38.5 to 43.5)" in told[-3]
+    assert told[-2].startswith("true rewards separate from shuffled ones from 1,000 steps on")
+    assert told[-1].endswith(f"deviation 1.0): {', '.join(f'{seeds_needed(1.0, d)} for {d:g}' for d in (2.0, 5.0, 10.0))}")
+    early = [replace(one, steps=one.steps[:1], scores=one.scores[:1]) for one in found]
+    assert "not told apart at 500 steps and 3 seeds" in tool.verdict("hopper-medium-v2", early)
