@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-LOG_EVERY_SECONDS = 15.0
+LOG_EVERY_SECONDS = 60.0
 
 
 class _State:
@@ -17,10 +17,13 @@ class _State:
 class _LogFile:
     """Standard error as a log: a line for each state of a bar, in place of a line drawn over and over."""
 
+    last = ""
+
     def write(self, text: str) -> None:
         state = text.strip("\r\n ")
-        if state:
+        if state and state != self.last:  # the last one is drawn again when the bar closes
             sys.stderr.write(state + "\n")
+            self.last = state
 
     def flush(self) -> None:
         sys.stderr.flush()
@@ -29,6 +32,12 @@ class _LogFile:
 def silence(quiet: bool = True) -> None:
     """Draw nothing in this process."""
     _State.quiet = quiet
+
+
+def tell_line(text: str) -> None:
+    """Say on standard error that something has ended, between whatever bars there are."""
+    if not _State.quiet:
+        tqdm.write(text, file=sys.stderr)
 
 
 def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> "tqdm[Any]":

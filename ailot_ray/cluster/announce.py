@@ -16,9 +16,11 @@ from filelock import FileLock, Timeout
 from ray import tune
 from ray.tune.experiment import Trial
 
+from ailot_ray.cluster.brackets import place_of
 from ailot_ray.cluster.planning import Plan, planned, trial_digest
 from ailot_ray.errors import AilotError
 from ailot_ray.pipeline import Experiment
+from ailot_ray.progress import tell_line
 from ailot_ray.records import EndedTrial, SweepPlan
 from ailot_ray.store import Store, write_json
 
@@ -30,11 +32,16 @@ class SweepStatusCallback(tune.Callback):
 
     def __init__(self, ahead: Plan, store: Path) -> None:
         super().__init__()
+        done = {step.digest for step in ahead.steps["scores"] if step.done}
+        self.of = ahead.sweep.samples if ahead.sweep.space else sum(not scores <= done for _, scores in ahead.trials)
         self.sweep, self.store = ahead.sweep, store
         self.folder = store / "sweeps" / self.sweep.name
         # a search draws its trials as it goes
         self.trials = {} if self.sweep.space else {entry.trial: entry for entry in ahead.entries}
         shutil.rmtree(self.folder / ENDED, ignore_errors=True)  # whatever failed is tried again
+        self.best: dict[tuple[str, ...], tuple[float, str]] = {}
+        """By what makes scores comparable the best so far and the settings behind it."""
+        self.ended = 0
         self._write()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -54,6 +61,10 @@ class SweepStatusCallback(tune.Callback):
             self._ended(trial, "failed", str(told["failure"]))
         elif not told.get("complete"):
             self._ended(trial, "stopped", f"stopped early, behind the others at step {told.get('step', 0):,}")
+        else:
+            place, mine = place_of(trial.config["settings"]), (float(told["score"]), self._name(trial))
+            self.best[place] = max(self.best.get(place, mine), mine)
+            self._tell(trial, f"{mine[0]:.1f}")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Tell of a trial whose process failed more often than it may."""
@@ -70,6 +81,17 @@ class SweepStatusCallback(tune.Callback):
             log = log.relative_to(self.store)
         told = EndedTrial(state, " ".join(reason.split()), str(log), round(time.time(), 3))
         write_json(self.folder / ENDED / f"{name}.json", told)
+        self._tell(trial, f"{state}: {told.reason}" if state == "failed" else told.reason)
+
+    def _name(self, trial: Trial) -> str:
+        return " ".join(f"{path}={value}" for path, value in trial.config["settings"].items()) or self.sweep.name
+
+    def _tell(self, trial: Trial, what: str) -> None:
+        """One line for a trial that has ended."""
+        self.ended += 1
+        best = self.best.get(place_of(trial.config["settings"]))
+        so_far = f"; best so far {best[0]:.1f}, {best[1]}" if best else ""
+        tell_line(f"{self.ended} of {self.of}  {self._name(trial)}  {what}{so_far}")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ checkpoints reported to Ray hold the snapshots of every seed, for whoever reads 
 """
 
 import json
+import logging
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -105,6 +106,7 @@ def run_name(job: Job) -> str:
 
 
 def _work(settings: dict[str, Any]) -> None:
+    logging.getLogger().setLevel(logging.WARNING)  # Ray Train's own level lets a line a report through
     assignment: _Assignment = settings["assignment"]
     if assignment.verdict.exists():  # the same again would fail the same
         return

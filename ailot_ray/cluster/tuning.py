@@ -14,10 +14,10 @@ import ray
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.integration.ray_train import TuneReportCallback
-from ray.tune.schedulers import AsyncHyperBandScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from ailot_ray.cluster.announce import SweepStatusCallback, publishing_status
+from ailot_ray.cluster.brackets import BracketATask
 from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.planning import Plan, plan
@@ -158,7 +158,7 @@ def _tune(
     space: dict[str, Any] = {
         "settings": _space(sweep) if sweep.space else tune.grid_search([dict(chosen) for chosen in waiting])
     }
-    scheduler = _asha(sweep.base.iql.steps) if sweep.scheduler == "asha" else None
+    scheduler = BracketATask(STEP, sweep.base.iql.steps) if sweep.scheduler == "asha" else None
     tuner = tune.Tuner(
         tune.with_resources(body, {"memory": WAITING_MEMORY} if by_train else {"cpu": 1, "gpu": share}),
         param_space=space,
@@ -178,7 +178,7 @@ def _tune(
             failure_config=FailureConfig(max_failures=options.retries),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
             callbacks=[announcer, *([WandbTrials(sweep, wandb, origin.store / "wandb")] if wandb else [])],
-            verbose=1,
+            verbose=0,  # the announcer tells of each trial
         ),
     )
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Tune's own ends in a table, as if the sweep had been finished
@@ -194,11 +194,6 @@ def _tune(
             stopped.append(chosen)
     trials = ran if sweep.space else settings
     return SweepResult(sweep, trials, _scores(origin, sweep, trials), failures, stopped)
-
-
-def _asha(steps: int) -> AsyncHyperBandScheduler:
-    """By gradient steps, not by reports: a restarted trial reports again what it had told before."""
-    return AsyncHyperBandScheduler(time_attr=STEP, max_t=steps, grace_period=max(1, steps // 5), stop_last_trials=False)
 
 
 def _space(sweep: Sweep) -> dict[str, Any]:

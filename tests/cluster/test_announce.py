@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from ailot_ray.cluster.announce import SweepStatusCallback, publishing_status
 from ailot_ray.cluster.planning import plan
 from ailot_ray.cluster.sweep import Range, Sweep
@@ -27,7 +29,7 @@ def states(store: Path) -> dict[str, int]:
     return dict(Counter(run.state for run in Sources([store]).read().runs))
 
 
-def test_a_sweep_from_its_plan_to_its_end(tmp_path: Path) -> None:
+def test_a_sweep_from_its_plan_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = tmp_path / "store"
     sweep = tiny_sweep(tmp_path, grid={"reward.tau": (0.1, 0.5, 2.0, 5.0)})
     with publishing_status(plan(sweep, store), store) as announcer:
@@ -46,7 +48,7 @@ def test_a_sweep_from_its_plan_to_its_end(tmp_path: Path) -> None:
         announcer.on_trial_complete(0, [], ran(sweep, 1, log, failure="no\n room", complete=False))
         announcer.on_trial_complete(0, [], ran(sweep, 2, log, step=4, complete=False))
         announcer.on_trial_error(0, [], ran(sweep, 3, Path("/elsewhere"), "Traceback\nMemoryError: too much\n"))
-        announcer.on_trial_complete(0, [], ran(sweep, 0, log, step=8, complete=True))
+        announcer.on_trial_complete(0, [], ran(sweep, 0, log, step=8, score=26.04, complete=True))
         assert states(store) == {"waiting": 1, "done": 1, "failed": 4, "stopped": 2}
         ends = {(run.config["reward.tau"], run.detail, run.log) for run in Sources([store]).read().runs if run.log}
         assert ends == {
@@ -55,6 +57,12 @@ def test_a_sweep_from_its_plan_to_its_end(tmp_path: Path) -> None:
             (5.0, "MemoryError: too much", Path("/elsewhere")),
         }
     assert states(store)["interrupted"] == 1
+    assert [line for line in capsys.readouterr().err.splitlines() if " of 4  " in line] == [
+        "1 of 4  reward.tau=0.5  failed: no room",
+        "2 of 4  reward.tau=2.0  stopped early, behind the others at step 4",
+        "3 of 4  reward.tau=5.0  failed: MemoryError: too much",
+        "4 of 4  reward.tau=0.1  26.0; best so far 26.0, reward.tau=0.1",
+    ]
 
     with publishing_status(plan(sweep, store), store):  # what failed is tried again
         assert states(store) == {"waiting": 7, "done": 1}
