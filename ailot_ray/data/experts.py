@@ -62,8 +62,8 @@ def _to_goal(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
     ways = stretches(dataset)
     if len(ways) < config.experts:
         raise DataError(
-            f"{dataset.source}: {len(ways)} of {dataset.trajectories} trajectories reach the goal of {task.name}, but "
-            f"--experts is {config.experts}; {_REMEDY}"
+            f"{dataset.source}: trajectories reach the goal of {task.name} {len(ways)} times, but --experts is "
+            f"{config.experts}; {_REMEDY}"
         )
     first = _entry(len(ways), config.experts, config.expert_quantile)
     return tuple(way.expert(dataset) for way in ways[first : first + config.experts])

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from ailot_ray.data.trajectories import Dataset, Expert
 
-_SPREAD = 0.25
+_SPREAD = 0.1
 """Share of a component's spread in the data below which a difference of it counts for little, where all starts agree in it."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Rows of one trajectory, from a state like those in which the task starts to the first one at its goal."""
+    """Rows of one trajectory, from a state like those in which the task starts to one at its goal."""
 
     number: int
     rows: slice
@@ -31,24 +31,25 @@ class Stretch:
 
 
 def stretches(dataset: Dataset) -> list[Stretch]:
-    """The way to the goal in each trajectory that reaches it after a step or more, best first.
+    """The ways to the goal that trajectories take, best first.
 
     A state is like a start where it lies no further from the mean of the task's starts than they themselves do, counted in
-    their spread in each component. From the last such state to the goal is the way; the shortest is the best. Trajectories
-    without one come after, entered where they are nearest to the starts, the nearest first. Ties go to the earlier trajectory.
+    their spread in each component. From the last such state to the goal is a way; the shortest is the best. Ways that pass no
+    such state come after, entered where they are nearest to the starts, the nearest first. Ties go to the earlier one.
     """
     far = _distance(dataset)
     found = []
     for number, rows in enumerate(dataset.rows()):
-        reached = dataset.terminals[rows]
-        goal = int(np.argmax(reached))
-        if not reached[goal] or goal == 0:
-            continue
-        before = far[rows][:goal]
-        near = np.flatnonzero(before <= 1.0)
-        entry = int(near[-1]) if len(near) else int(np.argmin(before))
-        merit = (not len(near), float(goal - entry if len(near) else before[entry]))
-        found.append(Stretch(number, slice(rows.start + entry, rows.start + goal + 1), merit))
+        reached, begin = dataset.terminals[rows], 0
+        for goal in np.flatnonzero(reached):
+            before = far[rows][begin:goal]
+            begin = goal + 1
+            if not len(before):
+                continue
+            near = np.flatnonzero(before <= 1.0)
+            steps = len(before) - int(near[-1] if len(near) else np.argmin(before))
+            merit = (not len(near), float(steps if len(near) else before.min()))
+            found.append(Stretch(number, slice(rows.start + int(goal) - steps, rows.start + int(goal) + 1), merit))
     return sorted(found, key=lambda stretch: stretch.merit)
 
 

@@ -25,7 +25,7 @@ class ToGoal(gymnasium.Wrapper[Array, NDArray[np.float32], Array, NDArray[np.flo
         self.observation_space = env.observation_space  # an arm's is computed at each look
         raw = env.unwrapped
         self._draws, self._teleports = np.random.RandomState(), getattr(raw, "_teleport_info", None) is not None
-        step = raw.control_timestep if hasattr(raw, "control_timestep") else raw.dt
+        step = raw.control_timestep() if hasattr(raw, "control_timestep") else raw.dt
         self.metadata = {**env.metadata, "render_fps": round(1.0 / step)}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:

@@ -8,7 +8,6 @@ or a reaction to each state with every tenth action at random (noisy).
 """
 
 import importlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +27,6 @@ _STACKING = {"single": (0.0, 0.0), "double": (0.0, 0.25), "triple": (0.05, 0.35)
 Rows = dict[str, list[Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What to make."""
-
-    task: str
-    """A task of OGBench's; the file serves all five of its environment."""
-    episodes: int = 10
-    """Number of trajectories; OGBench's own files have 500 to 5,000."""
-    steps: int = 1001
-    """States in each."""
-    seed: int = 0
-    output_dir: Path = Path("data")
-    """Where the file goes, under its published name."""
-
-
 class Walker:
     """Walks a point from goal to goal."""
 
@@ -50,14 +34,15 @@ class Walker:
         self.env, self.raw, self.draws = env, env.unwrapped, draws
         free = self.raw.maze_map == 0
         self.cells = [(int(i), int(j)) for i, j in np.argwhere(free)]
-        self.crossings = [(i, j) for i, j in self.cells if not _corridor(free, i, j)]
+        sides = {(i, j): (free[i - 1, j], free[i + 1, j], free[i, j - 1], free[i, j + 1]) for i, j in self.cells}
+        self.goals = [cell for cell in self.cells if sides[cell] not in ((1, 1, 0, 0), (0, 0, 1, 1))]  # not in a corridor
 
     def start(self) -> NDArray[np.float64]:
         task = {"init_ij": self.cells[self.draws.integers(len(self.cells))], "goal_ij": self._goal()}
         return np.array(self.env.reset(options={"task_info": task})[0])
 
     def _goal(self) -> tuple[int, int]:
-        return self.crossings[self.draws.integers(len(self.crossings))]
+        return self.goals[self.draws.integers(len(self.goals))]
 
     def act(self, observation: NDArray[np.float64]) -> NDArray[np.float64]:
         way = self.raw.get_oracle_subgoal(self.raw.get_xy(), self.raw.cur_goal_xy)[0] - self.raw.get_xy()
@@ -68,11 +53,6 @@ class Walker:
             self.raw.set_goal(self._goal())
 
 
-def _corridor(free: NDArray[np.bool_], i: int, j: int) -> bool:
-    along, across = free[[i - 1, i + 1], j], free[i, [j - 1, j + 1]]
-    return bool((along.all() and not across.any()) or (across.all() and not along.any()))
-
-
 class Arm:
     """Moves an arm from one small task to the next by OGBench's oracles."""
 
@@ -80,16 +60,13 @@ class Arm:
         self.env, self.raw, self.kind, self.draws = env, env.unwrapped, kind, draws
         name = env.spec.id.removesuffix("-v0")
         self.stacking = _STACKING[name.removeprefix("cube-")]
-        parts = ("cube", "button", "drawer", "window") if name == "scene" else ("cube",)
-        self.oracles = {part: self._oracle(part, name) for part in parts}
-
-    def _oracle(self, part: str, name: str) -> Any:
-        style = "plan" if self.kind == "play" else "markov"
-        module = importlib.import_module(f"ogbench.manipspace.oracles.{style}.{part}_{style}")
+        style = "plan" if kind == "play" else "markov"
         options: dict[str, Any] = {"noise": _ARM_NOISE, "noise_smoothing": 0.5} if style == "plan" else {"min_norm": 0.4}
-        if (style, part, name) == ("markov", "cube", "scene"):
-            options["max_step"] = 100
-        return getattr(module, f"{part.title()}{style.title()}Oracle")(env=self.env, **options)
+        self.oracles = {}
+        for part in ("cube", "button", "drawer", "window") if name == "scene" else ("cube",):
+            module = importlib.import_module(f"ogbench.manipspace.oracles.{style}.{part}_{style}")
+            patience = {"max_step": 100} if (style, part, name) == ("markov", "cube", "scene") else {}
+            self.oracles[part] = getattr(module, f"{part.title()}{style.title()}Oracle")(env=env, **options, **patience)
 
     def start(self) -> NDArray[np.float64]:
         observation, self.info = self.env.reset()
@@ -114,23 +91,27 @@ class Arm:
             self._next(*self.raw.set_new_target(p_stack=self.p_stack))
 
 
-def make(recipe: Recipe) -> Path:
-    """Write the file, and return where it lies. Raises ConfigError for a task whose data a trained policy makes."""
-    task = get_task(recipe.task)
-    name, kind = str(task.file_name).removesuffix("-v0.npz").rsplit("-", 1) if task.domain == "ogbench" else ("", "")
+def make(task: str, episodes: int = 10, steps: int = 1001, seed: int = 0, output_dir: Path = Path("data")) -> Path:
+    """Write `episodes` trajectories of `steps` states, under the published name; return where the file lies.
+
+    OGBench's own have 500 to 5,000 trajectories. Raises ConfigError for a task whose data take a trained policy.
+    """
+    wanted = get_task(task)
+    file = str(wanted.file_name)
+    name, kind = file.removesuffix("-v0.npz").rsplit("-", 1) if wanted.domain == "ogbench" else ("", "")
     point = name.startswith("pointmaze") and kind == "navigate"
     if not (point or name.startswith(("cube", "scene"))):
-        raise ConfigError(f"--task {task.name}: take a navigate task of a pointmaze, or a task of cube or scene")
+        raise ConfigError(f"--task {task}: take a navigate task of a pointmaze, or a task of cube or scene")
     options: dict[str, Any] = {} if point else {"mode": "data_collection"}
-    options |= {"terminate_at_goal": False, "max_episode_steps": recipe.steps}
+    options |= {"terminate_at_goal": False, "max_episode_steps": steps}
     env = make_original(f"{name}-v0", ConfigError, "make_ogbench", **options)
-    draws = np.random.default_rng(recipe.seed)
-    env.unwrapped.action_space.seed(recipe.seed)
-    with global_draws(np.random.RandomState(recipe.seed)):
-        env.reset(seed=recipe.seed)
+    draws = np.random.default_rng(seed)
+    env.unwrapped.action_space.seed(seed)
+    with global_draws(np.random.RandomState(seed)):
+        env.reset(seed=seed)
         actor = Walker(env, draws) if point else Arm(env, kind, draws)
         played: list[Rows] = []
-        for _ in trange(recipe.episodes, desc=str(task.file_name), unit="episode", disable=None):
+        for _ in trange(episodes, desc=file, unit="episode", disable=None):
             while not _healthy(name, rows := play(env, actor)):
                 pass
             played.append(rows)
@@ -138,9 +119,9 @@ def make(recipe: Recipe) -> Path:
     columns: dict[str, NDArray[Any]] = {
         key: np.array([row for rows in played for row in rows[key]], types.get(key, np.float32)) for key in played[0]
     }
-    with replacing(recipe.output_dir / str(task.file_name)) as temporary:
+    with replacing(output_dir / file) as temporary:
         np.savez_compressed(temporary, **columns)  # type: ignore[arg-type]
-    return recipe.output_dir / str(task.file_name)
+    return output_dir / file
 
 
 def play(env: Any, actor: Walker | Arm) -> Rows:
@@ -161,11 +142,9 @@ def play(env: Any, actor: Walker | Arm) -> Rows:
 
 def _healthy(name: str, rows: Rows) -> bool:
     """Whether the scene's cube stays in sight, or in the drawer."""
-    if name != "scene":
-        return True
-    y, z = np.array(rows["qpos"])[:, 15:17].T
+    y, z = np.array(rows["qpos"])[:, 15:17].T if name == "scene" else np.zeros((2, 1))
     return not ((y >= 0.29) | ((y <= -0.3) & ((z < 0.06) | (z > 0.08)))).any()
 
 
 if __name__ == "__main__":
-    print(make(tyro.cli(Recipe)))
+    print(tyro.cli(make))
