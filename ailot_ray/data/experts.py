@@ -61,10 +61,8 @@ def _to_goal(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
         dataset = read_trajectories(str(config.expert), task, substituted=True, flag="--expert")
     ways = stretches(dataset)
     if len(ways) < config.experts:
-        raise DataError(
-            f"{dataset.source}: trajectories reach the goal of {task.name} {len(ways)} times, but --experts is "
-            f"{config.experts}; {_REMEDY}"
-        )
+        held = f"{len(ways)} ways to the goal, but --experts is {config.experts}" if ways else "no way to the goal"
+        raise DataError(f"{dataset.source} holds {held}, for task {task.name}; {_REMEDY}")
     first = _entry(len(ways), config.experts, config.expert_quantile)
     return tuple(way.expert(dataset) for way in ways[first : first + config.experts])
 

@@ -41,7 +41,7 @@ def stretches(dataset: Dataset) -> list[Stretch]:
     found = []
     for number, rows in enumerate(dataset.rows()):
         reached, begin = dataset.terminals[rows], 0
-        for goal in np.flatnonzero(reached):
+        for goal in np.flatnonzero(reached).tolist():
             before = far[rows][begin:goal]
             begin = goal + 1
             if not len(before):
@@ -49,7 +49,7 @@ def stretches(dataset: Dataset) -> list[Stretch]:
             near = np.flatnonzero(before <= 1.0)
             steps = len(before) - int(near[-1] if len(near) else np.argmin(before))
             merit = (not len(near), float(steps if len(near) else before.min()))
-            found.append(Stretch(number, slice(rows.start + int(goal) - steps, rows.start + int(goal) + 1), merit))
+            found.append(Stretch(number, slice(rows.start + goal - steps, rows.start + goal + 1), merit))
     return sorted(found, key=lambda stretch: stretch.merit)
 
 

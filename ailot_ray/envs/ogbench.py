@@ -1,5 +1,7 @@
 """OGBench's single-task environments, in which a return is whether the goal was reached, and a seed tells a whole episode."""
 
+import importlib
+import os
 from typing import Any
 
 import gymnasium
@@ -49,8 +51,11 @@ class ToGoal(gymnasium.Wrapper[Array, NDArray[np.float32], Array, NDArray[np.flo
 def make_ogbench(task: Task, frame: dict[str, Any]) -> ToGoal:
     """Make the environment of a task of OGBench's; `frame` is the size of what it renders, in pixels.
 
-    Raises SimulatorError where OGBench is not installed, or its environment is of other sizes than the task's.
+    Frames need `MUJOCO_GL` set. Raises SimulatorError where OGBench is not installed, or its environment is of other sizes than the task's.
     """
+    if frame:  # MuJoCo's renderer, which OGBench draws with, chose its backend when it was imported
+        backend = importlib.import_module(f"mujoco.{os.environ['MUJOCO_GL']}")
+        importlib.import_module("mujoco.rendering.classic.gl_context").GLContext = backend.GLContext  # type: ignore[attr-defined]
     env = ToGoal(make_original(task.environment, SimulatorError, f"task {task.name}", max_episode_steps=task.horizon, **frame))
     sizes, expected = (env.observation_space.shape, env.action_space.shape), ((task.observation_size,), (task.action_size,))
     if sizes != expected:
