@@ -51,12 +51,14 @@ class ToGoal(gymnasium.Wrapper[Array, NDArray[np.float32], Array, NDArray[np.flo
 def make_ogbench(task: Task, frame: dict[str, Any]) -> ToGoal:
     """Make the environment of a task of OGBench's; `frame` is the size of what it renders, in pixels.
 
-    Frames need `MUJOCO_GL` set. Raises SimulatorError where OGBench is not installed, or its environment is of other sizes than the task's.
+    Frames need `MUJOCO_GL` set. Raises SimulatorError where OGBench is not installed, or its environment is of other sizes than
+    the task's.
     """
     if frame:  # MuJoCo's renderer, which OGBench draws with, chose its backend when it was imported
         backend = importlib.import_module(f"mujoco.{os.environ['MUJOCO_GL']}")
         importlib.import_module("mujoco.rendering.classic.gl_context").GLContext = backend.GLContext  # type: ignore[attr-defined]
     env = ToGoal(make_original(task.environment, SimulatorError, f"task {task.name}", max_episode_steps=task.horizon, **frame))
+    env.unwrapped.model.vis.quality.shadowsize = 1024  # type: ignore[attr-defined]  # as in make_env
     sizes, expected = (env.observation_space.shape, env.action_space.shape), ((task.observation_size,), (task.action_size,))
     if sizes != expected:
         env.close()
