@@ -55,7 +55,7 @@ def test_experts_go_from_the_start_to_the_goal(point: Path, tmp_path: Path) -> N
     goal = int(np.argmax(data.terminals))
     first, second = stretches(data)[:2]
     assert (first.number, first.merit[0], first.rows.stop) == (0, False, goal + 1)
-    assert 0 <= first.rows.start < 10 and first.merit[1] == goal - first.rows.start
+    assert 1 <= first.rows.start < 10 and first.merit[1] == goal - first.rows.start
     assert np.linalg.norm(data.observations[first.rows.start] - [8, 16]) < 2.0
     assert (second.number, second.merit[0]) == (1, True)
     (expert,) = choose_experts(Config(task=POINT, data_dir=tmp_path), data)
