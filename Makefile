@@ -7,11 +7,11 @@ STORE ?= store/quickstart
 
 setup: .venv/ready
 
-.venv/ready: requirements.txt requirements-dev.txt requirements-d3rlpy.txt requirements-d4rl.txt pyproject.toml
+.venv/ready: requirements.txt requirements-dev.txt requirements-d3rlpy.txt requirements-d4rl.txt requirements-ogbench.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "ailot_ray needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -r requirements.txt -r requirements-dev.txt
-	$(BIN)/pip install --quiet --no-deps -r requirements-d3rlpy.txt -r requirements-d4rl.txt
+	$(BIN)/pip install --quiet --no-deps -r requirements-d3rlpy.txt -r requirements-d4rl.txt -r requirements-ogbench.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch .venv/ready
 

@@ -27,6 +27,8 @@ class TaskFacts(Protocol):
     """What a preset may depend on."""
 
     @property
+    def domain(self) -> str: ...
+    @property
     def preset(self) -> str: ...
     @property
     def observation_size(self) -> int: ...
@@ -210,7 +212,7 @@ def load_learner(name: str) -> Callable[..., Any]:
 _TRUE_REWARDS: Mapping[str, Preset] = {
     "*": {"reward.alpha": 1.0, "reward.tau": 0.0, "reward.scale": "none", "reward.rescale": False},
     "locomotion": {"reward.rescale": True},
-    "antmaze": {"reward.shift": -1.0},
+    "antmaze": {"reward.shift": lambda task: 0.0 if task.domain == "ogbench" else -1.0},  # OGBench's are -1 and 0
 }
 _OTR: Mapping[str, Preset] = {
     "*": {

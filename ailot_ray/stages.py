@@ -50,6 +50,8 @@ class Facts:
 
     def data_key(self) -> Key:
         key: Key = {"file": self.data, "domain": self.task.domain}
+        if self.task.domain == "ogbench":  # one file serves several tasks, whose rewards are not in it
+            key["task"] = self.task.environment
         if self.task.action_low is not None:  # what the file's actions are in ±1
             key["actions"] = [self.task.action_low, self.task.action_high]
         return key

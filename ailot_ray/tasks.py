@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ailot_ray.errors import ConfigError
+from ailot_ray.ogbench_tasks import OGBENCH_NAMES, ogbench_task
 from ailot_ray.parts import Parts
 from ailot_ray.plugins import load_plugins
 from ailot_ray.task_files import read_task
 
-Domain = Literal["locomotion", "antmaze", "adroit", "custom"]
+Domain = Literal["locomotion", "antmaze", "adroit", "ogbench", "custom"]
 
 
 SOURCES = {
@@ -77,7 +78,7 @@ class Task:
     """Bounds of the environment's actions, which files hold in its own units; None: ±1, as in D4RL."""
     action_high: tuple[float, ...] | None = None
     like: Domain = "locomotion"
-    """The domain whose settings a custom task takes."""
+    """The domain whose settings a custom task, or one of OGBench's, takes."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of a custom task, by path, which stand above those of its domain."""
     normalised: bool = True
@@ -88,7 +89,7 @@ class Task:
     @property
     def preset(self) -> Domain:
         """The domain whose settings the task takes."""
-        return self.like if self.domain == "custom" else self.domain
+        return self.like if self.domain in ("custom", "ogbench") else self.domain
 
     @property
     def file_name(self) -> str | None:
@@ -111,7 +112,9 @@ class Task:
 
     @property
     def stand_in(self) -> str:
-        """Name of a file that may stand in for the task's own: its name without the version."""
+        """Name of a file that may stand in for the task's own: its name without the version (OGBench's: the file's own)."""
+        if self.domain == "ogbench":
+            return str(self.file_name)
         return f"{self.name.rsplit('-v', 1)[0]}.hdf5"
 
     def score(self, undiscounted_return: float) -> float:
@@ -219,7 +222,7 @@ def register_task(task: Task) -> Task:
 
 
 def get_task(name: str) -> Task:
-    """Look a task up: in the table, in a file of tasks (``FILE.toml:NAME``), or among Minari's datasets (``minari:ID``).
+    """Look a task up: in the table, among OGBench's, in a file of tasks (``FILE.toml:NAME``), or in Minari's (``minari:ID``).
 
     Raises ConfigError with the nearest names where there is none, and as :func:`ailot_ray.task_files.read_task` does.
     """
@@ -227,7 +230,9 @@ def get_task(name: str) -> Task:
     if ":" in name:
         return Task(**read_task(name))
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=3)
+        if (fields := ogbench_task(name)) is not None:
+            return Task(**fields)
+        near = difflib.get_close_matches(name, (*TASKS, *OGBENCH_NAMES), n=3)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise ConfigError(f"--task {name} is unknown: {hint}`python -m ailot_ray tasks` lists all {len(TASKS)}")
+        raise ConfigError(f"--task {name} is unknown: {hint}`python -m ailot_ray tasks` lists all {len(TASKS)}, and OGBench's")
     return TASKS[name]

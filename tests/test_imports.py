@@ -16,7 +16,7 @@ LAYERS = (
     {"methods"},
     {"config"},
     {"minari_fetch", "parts"},
-    {"task_files"},
+    {"task_files", "ogbench_tasks"},
     {"tasks", "mazes"},
     {"store", "resolve", "data", "method", "envs", "progress", "runtime"},
     {"stages"},

@@ -64,6 +64,8 @@ class Collect(Verb):
     def execute(self) -> dict[str, Any]:
         members = tuple(mixture.parse_member(text) for text in self.policy)
         task = get_task(self.task) if self.task is not None else custom.describe_environment(str(self.env), self.horizon)
+        if task.domain == "ogbench":
+            raise ConfigError(f"--task {task.name}: OGBench's data are NPZ; make some with experiments/tools/make_ogbench.py")
         count = None if self.episodes else self.transitions or 10_000
         collection = pipeline.Collection(task, members, count, self.episodes, self.seed)
         report = pipeline.collect_dataset(collection, self.output, overwrite=self.overwrite)

@@ -9,6 +9,7 @@ from typing import Any
 from ailot_ray.cli.options import Verb
 from ailot_ray.config import Config
 from ailot_ray.methods import get_method
+from ailot_ray.ogbench_tasks import format_families
 from ailot_ray.report.tables import published_text
 from ailot_ray.resolve import resolve
 from ailot_ray.task_files import names_in, on_disk
@@ -38,6 +39,7 @@ class Tasks(Verb):
             print("\n\n".join(format_task(task, where.get(task.name)) for task in tasks))
         else:
             print(format_tasks(tasks, {name: _short(name, place) for name, place in where.items()}))
+            print(format_families(self.data_dir))
         return {"tasks": {task.name: _described(task, where.get(task.name)) for task in tasks}}
 
     def _place(self, task: Task) -> str | None:

@@ -1,4 +1,4 @@
-"""Datasets and experts: D4RL's HDF5 files, Minari's datasets and the built-in set, as trajectories."""
+"""Datasets and experts: D4RL's HDF5 files, OGBench's NPZ, Minari's datasets and the built-in set, as trajectories."""
 
 import logging
 from dataclasses import replace
@@ -9,6 +9,7 @@ from ailot_ray.data.builtin import read_builtin
 from ailot_ray.data.d4rl import read_d4rl
 from ailot_ray.data.digests import check_sidecar
 from ailot_ray.data.minari_sets import read_minari
+from ailot_ray.data.ogbench_files import read_ogbench
 from ailot_ray.data.trajectories import Dataset
 from ailot_ray.errors import DataError
 from ailot_ray.files import file_state
@@ -55,11 +56,12 @@ _read: dict[tuple[object, ...], Dataset] = {}
 
 
 def _read_once(path: Path, task: Task, substituted: bool, flag: str) -> Dataset:
-    """Read a file in D4RL's schema, or give back what was read of it, as long as neither it nor the task has changed."""
+    """Read a file in D4RL's or OGBench's schema, or give back what was read of it, if neither it nor the task has changed."""
     key = (str(path), file_state(path), repr(task), substituted)
     if key not in _read:
         check_sidecar(path)
-        dataset = _recognise(read_d4rl(path, task, substituted=substituted, flag=flag), task)
+        read = read_ogbench if task.domain == "ogbench" else read_d4rl
+        dataset = _recognise(read(path, task, substituted=substituted, flag=flag), task)
         while len(_read) >= _KEPT:
             _read.pop(next(iter(_read)))
         _read[key] = dataset

@@ -7,6 +7,7 @@ from ailot_ray.config import Config
 from ailot_ray.data import read_trajectories
 from ailot_ray.data.builtin import SOURCE, builtin_expert
 from ailot_ray.data.maze_checks import check_expert_path
+from ailot_ray.data.ogbench_experts import stretches
 from ailot_ray.data.trajectories import Dataset, Expert
 from ailot_ray.errors import DataError
 from ailot_ray.tasks import get_task
@@ -21,6 +22,7 @@ def choose_experts(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
     - The built-in dataset: its own expert episode, then the dataset's K − 1 best.
     - Otherwise the dataset's K best by return; AntMaze: by return / (1e-4 + ‖xy of the start‖) (METHOD, as OTR does), since
       a return of 1 says nothing about where the ant came from. Ties go to the earlier trajectory.
+    - A task of OGBench's: the K best ways to its goal (:func:`ailot_ray.data.ogbench_experts.stretches`), with `--expert` too.
     - Below a quantile of 1 the same order is entered further down, at (1 − quantile) of its length or as far down as leaves K;
       the built-in dataset's own expert then takes no part.
 
@@ -28,7 +30,9 @@ def choose_experts(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
     or with one and the same reward everywhere, states of another size than the dataset's, and an expert of fewer than 2 steps.
     """
     wanted = config.experts
-    if config.expert is not None:
+    if get_task(config.task_name).domain == "ogbench":
+        experts = _to_goal(config, dataset)
+    elif config.expert is not None:
         source = read_trajectories(str(config.expert), get_task(config.task_name), substituted=True, flag="--expert")
         if get_task(config.task_name).domain == "antmaze":
             check_expert_path(config.expert, source)
@@ -49,6 +53,23 @@ def choose_experts(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
         if steps < 2:
             raise DataError(f"{expert.origin}: the expert trajectory has {steps} step, but needs at least 2; {_REMEDY}")
     return experts
+
+
+def _to_goal(config: Config, dataset: Dataset) -> tuple[Expert, ...]:
+    task = get_task(config.task_name)
+    if config.expert is not None:
+        dataset = read_trajectories(str(config.expert), task, substituted=True, flag="--expert")
+    ways = stretches(dataset)
+    if len(ways) < config.experts:
+        held = f"{len(ways)} ways to the goal, but --experts is {config.experts}" if ways else "no way to the goal"
+        raise DataError(f"{dataset.source} holds {held}, for task {task.name}; {_REMEDY}")
+    first = _entry(len(ways), config.experts, config.expert_quantile)
+    return tuple(way.expert(dataset) for way in ways[first : first + config.experts])
+
+
+def _entry(length: int, wanted: int, quantile: float) -> int:
+    """Where an order of that length, best first, is entered."""
+    return min(round((1.0 - quantile) * (length - 1)), length - wanted)
 
 
 def _merit(dataset: Dataset) -> NDArray[np.float64]:
@@ -76,7 +97,7 @@ def _take(dataset: Dataset, order: NDArray[np.int64], wanted: int, quantile: flo
             f"--experts asks for {wanted} trajectories of {dataset.source}, which has {len(order)}; "
             f"lower --experts or {_REMEDY}"
         )
-    first = min(round((1.0 - quantile) * (len(order) - 1)), len(order) - wanted)
+    first = _entry(len(order), wanted, quantile)
     rows = list(dataset.rows())
     returns = None if dataset.rewards is None else dataset.returns()
     return tuple(

@@ -1,4 +1,4 @@
-"""Download the files that D4RL publishes: from its host or a mirror, resumed where they broke off, trusted by their digest."""
+"""Download the files that D4RL and OGBench publish: from their host or a mirror, resumed, trusted by their digest."""
 
 import http.client
 import json
@@ -19,8 +19,8 @@ from ailot_ray.tasks import Task
 
 MIRROR = "https://huggingface.co/datasets/imone/D4RL/resolve/main"
 """A copy of D4RL's files under their names, asked where their own host does not serve."""
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-"""The first bytes of every HDF5 file of D4RL."""
+SIGNATURES = {".hdf5": ("HDF5", b"\x89HDF\r\n\x1a\n"), ".npz": ("NPZ", b"PK\x03\x04")}
+"""The format of a file by its ending, and the first bytes of every such file: D4RL's, OGBench's."""
 CHUNK = 1 << 20
 TIMEOUT = 30.0
 """Seconds without a byte after which the server counts as unreachable."""
@@ -73,8 +73,8 @@ def fetch(
 ) -> Fetched:
     """Download the task's file into `data_dir`; one that is there already is only checked.
 
-    Asked are, one after the other, D4RL's host by https and by http and :data:`MIRROR`; or `mirror` alone, an address or a
-    folder that holds the files under their names. What comes must be an HDF5 file of the digest that is known
+    Asked are, one after the other, the host by https and by http and, for D4RL's, :data:`MIRROR`; or `mirror` alone, an address
+    or a folder that holds the files under their names. What comes must be an HDF5 file of the digest that is known
     (:attr:`ailot_ray.tasks.Task.published_file`, or `sha256`, hexadecimal, which stands above it); what is not is set aside as
     ``NAME.rejected`` and the next source is asked. Then ``NAME.sha256`` is written and the file gets its name.
 
@@ -101,7 +101,8 @@ def fetch(
 
 def _sources(task: Task, mirror: str | None) -> list[str]:
     if mirror is None:
-        return [re.sub("^http:", "https:", str(task.url)), str(task.url), f"{MIRROR}/{task.file_name}"]
+        own = [re.sub("^http:", "https:", str(task.url)), str(task.url)]
+        return own if task.domain == "ogbench" else [*own, f"{MIRROR}/{task.file_name}"]
     if not re.match(r"[a-z]+://", mirror):
         return [(Path(mirror).absolute() / str(task.file_name)).as_uri()]
     if not re.match(r"https?://", mirror):
@@ -197,9 +198,10 @@ def _write_part(source: str, response: Any, wanted: _Wanted) -> bool:
 
     chunk = read()
     if not resumed:
-        if not chunk.startswith(SIGNATURE):
+        kind, signature = SIGNATURES[wanted.path.suffix]
+        if not chunk.startswith(signature):
             wanted.rejected.write_bytes(chunk)
-            raise DataError(f"{source} sent no HDF5 file (kept as {wanted.rejected}, look what it says)")
+            raise DataError(f"{source} sent no {kind} file (kept as {wanted.rejected}, look what it says)")
         wanted.origin.write_text(json.dumps({"source": source, "version": _version(response.headers)}))
     with (
         wanted.part.open("ab" if resumed else "wb") as stream,

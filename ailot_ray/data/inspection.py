@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ailot_ray.data.trajectories import Dataset
+from ailot_ray.data.trajectories import Dataset, scores
 from ailot_ray.parts import told
 from ailot_ray.tasks import get_task
 
@@ -33,7 +33,7 @@ def inspect_dataset(dataset: Dataset) -> dict[str, Any]:
         "length": _summary(dataset.lengths),
         "return": None if returns is None else _summary(returns),
         "normalised": task.normalised,
-        "score": None if returns is None else _summary(np.array([task.score(float(value)) for value in returns])),
+        "score": None if returns is None else _summary(scores(dataset, task)),
         "nonzero_reward_share": None if rewards is None else float(np.mean(rewards != 0)),
         "non_finite_values": sum(int((~np.isfinite(array)).sum()) for array in arrays if array is not None),
         "unknown_successors": int((~dataset.successor_known).sum()),

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ailot_ray.errors import DataError
 from ailot_ray.parts import Parts
+from ailot_ray.tasks import Task
 
 End = Literal["terminal", "timeout", "gap", "file"]
 """Why a trajectory ended: a terminal state, a time limit, a hidden jump to another state, or the end of the file."""
@@ -80,11 +81,14 @@ class Dataset:
     next_observations: NDArray[np.float32]
     rewards: NDArray[np.float32] | None
     terminals: NDArray[np.bool_]
+    """Where the return ends: on a trajectory's last row alone, but in OGBench's files wherever the task's goal is reached."""
     successor_known: NDArray[np.bool_]
     """False where `next_observations` repeats the state because the file does not tell it (last step before a terminal)."""
     offsets: NDArray[np.int64]
     ends: tuple[End, ...]
     notes: LoadReport
+    starts: NDArray[np.float32] | None = None
+    """First observations of episodes of the task, (R, o), where its reader has asked the simulator for them (OGBench)."""
 
     @classmethod
     def from_arrays(
@@ -170,6 +174,13 @@ class Dataset:
         """Undiscounted true return of each trajectory, (E,). Needs `rewards`."""
         assert self.rewards is not None
         return np.add.reduceat(self.rewards.astype(np.float64), self.offsets[:-1])
+
+
+def scores(dataset: Dataset, task: Task) -> NDArray[np.float64]:
+    """Score of each trajectory, (E,): of its return, or for OGBench's tasks of whether it reaches the goal. Needs rewards."""
+    reached = np.maximum.reduceat(dataset.terminals, dataset.offsets[:-1])
+    achieved = reached if task.domain == "ogbench" else dataset.returns()
+    return np.array([task.score(float(value)) for value in achieved])
 
 
 @dataclass(frozen=True)

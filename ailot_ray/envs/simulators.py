@@ -16,6 +16,7 @@ from ailot_ray.config import Simulator, Target
 from ailot_ray.envs.adroit import ADROIT, D4RLAdroit
 from ailot_ray.envs.ant import CAMERA
 from ailot_ray.envs.custom import make_custom
+from ailot_ray.envs.ogbench import make_ogbench
 from ailot_ray.errors import SimulatorError
 from ailot_ray.mazes import MAZES
 from ailot_ray.tasks import Task
@@ -42,7 +43,8 @@ def make_env(task: Task, *, render: bool = False, target: Target = "centre", sim
     is truncated after task.horizon steps. Locomotion tasks are gymnasium's -v4, whose dynamics D4RL's -v2 data follow (-v5
     scores Walker2d differently); Adroit tasks are gymnasium-robotics' -v1 with D4RL's rewards (:mod:`ailot_ray.envs.adroit`);
     AntMaze tasks are D4RL's (:mod:`ailot_ray.envs.antmaze`), with the target at the `centre` of the goal's cell or `drawn` at
-    every reset; custom tasks are whatever they say, drawn as they draw themselves (:mod:`ailot_ray.envs.custom`).
+    every reset; OGBench's reward nothing but the goal (:mod:`ailot_ray.envs.ogbench`); custom tasks are whatever they say,
+    drawn as they draw themselves (:mod:`ailot_ray.envs.custom`).
 
     With `simulator` ``d4rl`` it is D4RL's own environment instead, in a process apart (:mod:`ailot_ray.envs.d4rl`), whose
     targets D4RL draws.
@@ -54,6 +56,8 @@ def make_env(task: Task, *, render: bool = False, target: Target = "centre", sim
             raise SimulatorError(f"task {task.name}: D4RL's simulator draws no video here; leave --simulator or --video out")
         return importlib.import_module("ailot_ray.envs.d4rl.client").D4RLEnv(task)  # type: ignore[no-any-return]
     name = task.environment
+    if task.domain == "ogbench":
+        return make_ogbench(task, {"width": FRAME_WIDTH, "height": FRAME_HEIGHT} if render else {})
     if task.domain == "custom":
         with _without_version_advice():
             return make_custom(task, render=render)

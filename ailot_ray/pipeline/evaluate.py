@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ailot_ray.config import Config, Target, with_settings
 from ailot_ray.data.builtin import SOURCE
+from ailot_ray.data.trajectories import scores
 from ailot_ray.envs import Episode, record_video, roll_out
 from ailot_ray.errors import AilotError, DataError, StoreError
 from ailot_ray.method.iql import DeterministicPolicy
@@ -155,13 +156,14 @@ def _trial(experiment: Experiment, seed: int) -> TrialRecord:
     """What a row of the results table says beside the scores."""
     dataset, task = experiment.dataset, experiment.task
     returns = dataset.returns() if dataset.rewards is not None else None
+    scored = None if returns is None else scores(dataset, task)
     data = DataRecord(
         digest=dataset.digest,
         substituted=dataset.substituted,
         episodes=dataset.trajectories,
         mean_return=None if returns is None else float(returns.mean()),
-        mean_score=None if returns is None else task.score(float(returns.mean())),
-        best_score=None if returns is None else task.score(float(returns.max())),
+        mean_score=None if scored is None else float(scored.mean()),
+        best_score=None if scored is None else float(scored.max()),
     )
     experts = experiment.experts if experiment.method.aligned else ()
     keys = experiment.keys(seed, "train")
