@@ -76,7 +76,7 @@ def align_by_actors(origin: DriverContext, config: Config, seed: int, options: C
 
         def build(folder: Path) -> None:
             missing = missing_parts(folder, found.parts)
-            label = f"alignment {found.task} seed {seed}"
+            label = f"alignment {config.method} {found.task} seed {seed}"
             done = found.trajectories - sum(_size(found, number) for number in missing)
             with progress_bar(found.trajectories, label, "trajectory", done) as bar:
                 for number in _solve_all(origin, config, seed, options, digest_of("alignment", found.key), missing, folder):

@@ -44,7 +44,9 @@ def align(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
     def build(missing: Sequence[int], folders: Sequence[Path]) -> None:
         (seed,), (folder,) = missing, folders
         solver = PartSolver(experiment, intents.get(seed))
-        with progress_bar(experiment.dataset.trajectories, f"alignment {experiment.method.name} {experiment.task.name}", "trajectory") as bar:
+        with progress_bar(
+            experiment.dataset.trajectories, f"alignment {experiment.method.name} {experiment.task.name}", "trajectory"
+        ) as bar:
             left = set(missing_parts(folder, len(solver.parts)))
             for number, part in enumerate(solver.parts):
                 if number in left:
