@@ -22,6 +22,8 @@ Start = Literal["cut", "mask", "none"]
 Solver = Literal["sinkhorn", "pot", "exact", "nearest", "segment", "rnd"]
 Simulator = Literal["gymnasium", "d4rl"]
 Target = Literal["centre", "drawn"]
+PlayedPhysics = Literal["d4rl", "mujoco"]
+Physics = Literal["auto", "d4rl", "mujoco"]
 Actions = Literal["mean", "sample"]
 MINARI = "minari:"
 """Begins the name of a Minari dataset, as a task and as data."""
@@ -152,6 +154,9 @@ class EvaluationConfig(Section, prefix="evaluation."):
     target: Target | None = None
     """AntMaze's target: at the centre of the goal's cell, or drawn at every reset as D4RL does. Left alone: drawn on D4RL's own
     files, whose published scores it was for, and the centre on files that stand in for them."""
+    physics: Physics = "auto"
+    """Bodies and contacts of the default simulator: as MuJoCo 2.1.0 made them for D4RL, or today's. auto is d4rl on D4RL's own
+    files, which were recorded so, and mujoco on all others (docs/fidelity.md)."""
     actions: Actions = "mean"
     """The policy's mean action, as IQL's authors evaluate, or a sample of π(a|s): by means alone an agent can come to rest
     where that of the data stood still, and stay there."""

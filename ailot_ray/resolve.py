@@ -11,7 +11,8 @@ from ailot_ray.tasks import Task, get_task
 def resolve(config: Config) -> Config:
     """Replace every None of `config` by the task's default, else the method's, else the domain's (docs/configuration.md).
 
-    Raises ConfigError for an unknown task or method, a preset that is no setting, and an AntMaze target where there is none.
+    Raises ConfigError for an unknown task or method, a preset that is no setting, and a target or physics where
+    there is none such.
 
     >>> resolve(Config(method="otr")).transport.metric
     'cosine'
@@ -24,7 +25,17 @@ def resolve(config: Config) -> Config:
     unknown = [path for path in defaults if path not in given]
     if unknown:
         with_settings(config, {path: defaults[path] for path in unknown})  # raises, and names the nearest setting
+    _require_physics(config, task)
     return replace(filled, evaluation=replace(filled.evaluation, target=_target(config, task)))
+
+
+def _require_physics(config: Config, task: Task) -> None:
+    """Raises ConfigError where a task cannot be played in the physics that is asked for."""
+    evaluation = config.evaluation
+    if evaluation.physics == "d4rl" and task.domain == "custom":
+        raise ConfigError(f"--evaluation.physics d4rl is for D4RL's tasks only: leave it out for {task.name}")
+    if evaluation.physics == "mujoco" and evaluation.simulator == "d4rl":
+        raise ConfigError("--evaluation.physics mujoco needs the default simulator: D4RL's own has D4RL's physics")
 
 
 def _target(config: Config, task: Task) -> Target | None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from ailot_ray.config import Config
+from ailot_ray.config import Config, PlayedPhysics
 from ailot_ray.methods import Method, get_method
 from ailot_ray.store import Key, digest_of
 from ailot_ray.tasks import Task
@@ -47,6 +47,15 @@ class Facts:
     def uses_intents(self) -> bool:
         """Whether the alignment compares intents, which depend on a seed."""
         return self.method.aligned and self.config.transport.space == "intent"
+
+    @property
+    def physics(self) -> PlayedPhysics:
+        """The physics that policies are played in."""
+        evaluation = self.config.evaluation
+        if evaluation.physics != "auto":
+            return evaluation.physics
+        recorded = self.official and self.task.url is not None and self.task.domain != "ogbench"
+        return "d4rl" if recorded or evaluation.simulator == "d4rl" else "mujoco"
 
     def data_key(self) -> Key:
         key: Key = {"file": self.data, "domain": self.task.domain}
@@ -106,7 +115,11 @@ def _scores(facts: Facts) -> Key:
     about: Key = {"task": facts.task.name, "method": facts.method.name, "official": facts.official}
     if facts.task.domain == "custom":  # unlike the table's, its definition may change from day to day
         about["definition"] = {name: value for name, value in asdict(facts.task).items() if name not in _NO_PART_OF_A_SCORE}
-    return about | {"evaluation": asdict(facts.config.evaluation)}
+    evaluation = asdict(facts.config.evaluation)
+    del evaluation["physics"]
+    if facts.physics == "d4rl" and facts.config.evaluation.simulator != "d4rl":  # no key from before there was a choice has it
+        evaluation["physics"] = "d4rl"
+    return about | {"evaluation": evaluation}
 
 
 STAGES: tuple[Stage, ...] = (

@@ -41,7 +41,8 @@ OTHER: dict[str, Any] = {  # another value of every setting, and the first artef
     **{"reward.rescale": False, "reward.shift": 3.0, "iql.steps": 50, "iql.batch_size": 7, "iql.width": 7},
     **dict.fromkeys(("iql.learning_rate", "iql.discount", "iql.polyak", "iql.expectile", "iql.temperature"), 0.11),
     **{"iql.max_weight": 7.0, "iql.dropout": 0.3, "iql.snapshots": 5, "evaluation.episodes": 3},
-    **{"evaluation.curve_episodes": 2, "evaluation.simulator": "d4rl", "evaluation.actions": "sample"},
+    **{"evaluation.curve_episodes": 2, "evaluation.simulator": "d4rl", "evaluation.physics": "mujoco"},
+    **{"evaluation.actions": "sample"},
 }
 FIRST = {"icvf": ALL, "transport": FROM_ALIGNMENT, "reward": FROM_REWARDS, "iql": FROM_POLICIES, "evaluation": {"scores"}}
 

@@ -46,7 +46,8 @@ def perform(work: Work, stage: "Verb", methods: tuple[str, ...] = ()) -> "list[A
     for method in chosen:
         experiment = pipeline.Experiment.open(replace(work.config, method=method), work.store)
         if stage == "evaluate":
-            envs.make_env(experiment.task, simulator=experiment.config.evaluation.simulator).close()
+            simulator = experiment.config.evaluation.simulator
+            envs.make_env(experiment.task, simulator=simulator, physics=experiment.physics).close()
     return jobs.run_all(stage, work.config, chosen, work.seeds, work.store, work.cluster)
 
 

@@ -13,7 +13,7 @@ from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.config import Config, flatten
 from ailot_ray.pipeline import Experiment
 from ailot_ray.records import PlannedTrial
-from ailot_ray.resolve import relevant_settings, resolve
+from ailot_ray.resolve import resolve
 from ailot_ray.stages import STAGES
 from ailot_ray.store import RUN, SHORT, Key, Store, digest_of, read_run
 
@@ -103,7 +103,7 @@ def planned(sweep: Sweep, experiment: Experiment, settings: Mapping[str, Any]) -
         data_digest=data.digest,
         substituted=data.substituted,
         settings=dict(settings),
-        config=relevant_settings(experiment.config),
+        config=experiment.settings(),
         seeds={
             seed: {kind: digest_of(kind, key)[:SHORT] for kind, key in experiment.keys(seed).items()} for seed in sweep.seeds
         },

@@ -14,7 +14,7 @@ from ailot_ray.mazes import CELL, TARGET_RADIUS, WALL_HEIGHT, Maze
 CAMERA = "above"
 TARGET = "target"
 
-_TORQUE = 30.0
+TORQUE = 30.0
 """Newton metres per unit of action."""
 _LEGS = {  # by number, in D4RL's order of joints: direction of x, direction of y, range of the ankle in degrees
     1: (1.0, 1.0, (30.0, 70.0)),
@@ -53,7 +53,7 @@ def build_ant_maze(maze: Maze, aspect: float) -> mujoco.MjModel:
         for joint in ("hip", "ankle"):
             motor = spec.add_actuator(name=f"{joint}_{number}", target=f"{joint}_{number}", ctrllimited=True)
             motor.trntype, motor.ctrlrange = mujoco.mjtTrn.mjTRN_JOINT, [-1.0, 1.0]
-            motor.gear[0] = _TORQUE
+            motor.gear[0] = TORQUE
     return spec.compile()
 
 

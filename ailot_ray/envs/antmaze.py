@@ -8,8 +8,9 @@ from gymnasium import spaces
 from gymnasium.envs.mujoco import MujocoEnv
 from numpy.typing import ArrayLike, NDArray
 
-from ailot_ray.config import Target
+from ailot_ray.config import PlayedPhysics, Target
 from ailot_ray.envs.ant import TARGET, build_ant_maze
+from ailot_ray.envs.bodies import step_runge_kutta
 from ailot_ray.mazes import MAZES, TARGET_RADIUS
 
 Array = NDArray[np.float64]
@@ -36,8 +37,9 @@ class AntMaze(MujocoEnv):
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array"], "render_fps": 10}  # noqa: RUF012
 
-    def __init__(self, maze: str, target: Target = "centre", **rendering: Any) -> None:
+    def __init__(self, maze: str, target: Target = "centre", physics: PlayedPhysics = "mujoco", **rendering: Any) -> None:
         """`maze` is a key of :data:`ailot_ray.mazes.MAZES`; `rendering` are MujocoEnv's options."""
+        self._physics = physics
         self.maze = MAZES[maze]
         self.target: Array = self.maze.goal
         self._draws_target = target == "drawn"
@@ -49,6 +51,14 @@ class AntMaze(MujocoEnv):
         model = build_ant_maze(self.maze, self.width / self.height)
         model.vis.global_.offwidth, model.vis.global_.offheight = self.width, self.height
         return model, mujoco.MjData(model)
+
+    def _step_mujoco_simulation(self, ctrl: NDArray[np.float64], n_frames: int) -> None:
+        if self._physics == "mujoco":
+            super()._step_mujoco_simulation(ctrl, n_frames)  # type: ignore[no-untyped-call]
+            return
+        self.data.ctrl[:] = ctrl
+        for _ in range(n_frames):
+            step_runge_kutta(self.model, self.data)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         observation, _ = super().reset(seed=seed)

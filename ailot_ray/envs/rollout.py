@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ailot_ray.config import Simulator, Target
+from ailot_ray.config import PlayedPhysics, Simulator, Target
 from ailot_ray.envs.simulators import Env, make_env
 from ailot_ray.errors import SimulatorError
 from ailot_ray.tasks import Task
@@ -76,6 +76,7 @@ def roll_out(
     simulator: Simulator = "gymnasium",
     target: Target = "centre",
     noise: NDArray[np.float32] | None = None,
+    physics: PlayedPhysics = "mujoco",
 ) -> list[Episode]:
     """Play `episodes` whole episodes of `policy` in a simulator (AntMaze: with this `target`) and return them by index.
 
@@ -94,7 +95,8 @@ def roll_out(
     envs: list[Env] = []
     played: list[Episode] = []
     try:
-        envs.extend(make_env(task, simulator=simulator, target=target) for _ in range(min(episodes, MAX_ENVIRONMENTS)))
+        made = min(episodes, MAX_ENVIRONMENTS)
+        envs.extend(make_env(task, simulator=simulator, target=target, physics=physics) for _ in range(made))
         for first in range(0, episodes, MAX_ENVIRONMENTS):
             indices = range(first, min(first + MAX_ENVIRONMENTS, episodes))
             played += _play_wave(task, policy, envs, indices, seed, on_episode, noise)

@@ -12,9 +12,10 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from ailot_ray.config import Simulator, Target
+from ailot_ray.config import PlayedPhysics, Simulator, Target
 from ailot_ray.envs.adroit import ADROIT, D4RLAdroit
-from ailot_ray.envs.ant import CAMERA
+from ailot_ray.envs.ant import CAMERA, TORQUE
+from ailot_ray.envs.bodies import D4RLActions, set_physics
 from ailot_ray.envs.custom import make_custom
 from ailot_ray.envs.ogbench import make_ogbench
 from ailot_ray.errors import SimulatorError
@@ -36,7 +37,14 @@ _CAMERAS = {
 """The camera that sees the whole task. Locomotion takes `track`: the default one stands still, and the body leaves it."""
 
 
-def make_env(task: Task, *, render: bool = False, target: Target = "centre", simulator: Simulator = "gymnasium") -> Env:
+def make_env(
+    task: Task,
+    *,
+    render: bool = False,
+    target: Target = "centre",
+    simulator: Simulator = "gymnasium",
+    physics: PlayedPhysics = "mujoco",
+) -> Env:
     """Make the environment of `task`; with `render`, its ``render()`` gives (240, 320, 3) uint8 frames.
 
     Observations are float64 of shape (task.observation_size,), actions lie in a box of shape (task.action_size,). An episode
@@ -46,8 +54,9 @@ def make_env(task: Task, *, render: bool = False, target: Target = "centre", sim
     every reset; OGBench's reward nothing but the goal (:mod:`ailot_ray.envs.ogbench`); custom tasks are whatever they say,
     drawn as they draw themselves (:mod:`ailot_ray.envs.custom`).
 
-    With `simulator` ``d4rl`` it is D4RL's own environment instead, in a process apart (:mod:`ailot_ray.envs.d4rl`), whose
-    targets D4RL draws.
+    With `physics` ``d4rl`` bodies and contacts are as MuJoCo 2.1.0 made them for D4RL (:mod:`ailot_ray.envs.bodies`); custom
+    tasks have no choice. With `simulator` ``d4rl`` it is D4RL's own environment instead, in a process apart
+    (:mod:`ailot_ray.envs.d4rl`), whose targets D4RL draws.
 
     Raises SimulatorError where the environment is not installed, unknown, or of other sizes than the task's.
     """
@@ -66,9 +75,14 @@ def make_env(task: Task, *, render: bool = False, target: Target = "centre", sim
         options |= {"render_mode": "rgb_array", "width": FRAME_WIDTH, "height": FRAME_HEIGHT}
         options["camera_name"] = _CAMERAS.get(name, "track")
     if name in MAZES:
-        env = _make(task, EnvSpec(name, _ANTMAZE, kwargs={"maze": name, "target": target}), options)
+        env = _make(task, EnvSpec(name, _ANTMAZE, kwargs={"maze": name, "target": target, "physics": physics}), options)
     else:
         env = _make_adroit(task, options) if name in ADROIT else _make(task, name, options)
+    try:
+        set_physics(env.unwrapped.model, name, physics)  # type: ignore[attr-defined]
+    except SimulatorError as error:
+        env.close()
+        raise SimulatorError(f"task {task.name}: {error}") from error
     # On a CPU most of a frame's time goes into its shadow map, 4096 pixels wide by default.
     env.unwrapped.model.vis.quality.shadowsize = 1024  # type: ignore[attr-defined]
     sizes, expected = (env.observation_space.shape, env.action_space.shape), ((task.observation_size,), (task.action_size,))
@@ -78,6 +92,8 @@ def make_env(task: Task, *, render: bool = False, target: Target = "centre", sim
             f"task {task.name}: {name} has observations {sizes[0]} and actions {sizes[1]}, but the task says {expected[0]} and "
             f"{expected[1]}; correct the task's environment or its sizes"
         )
+    if physics == "d4rl" and task.domain != "adroit":
+        return D4RLActions(env, TORQUE if name in MAZES else 1.0)
     return env
 
 

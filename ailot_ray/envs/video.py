@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ailot_ray.config import Target
+from ailot_ray.config import PlayedPhysics, Target
 from ailot_ray.envs.rollout import Episode, Policy, choose_actions, episode_seed, noise_generator
 from ailot_ray.envs.simulators import make_env
 from ailot_ray.errors import SimulatorError
@@ -47,18 +47,19 @@ def record_video(
     max_steps: int | None = None,
     target: Target = "centre",
     noise: NDArray[np.float32] | None = None,
+    physics: PlayedPhysics = "mujoco",
 ) -> Episode:
     """Play one episode of `policy` and write it to `path` (H.264, yuv420p, 320×240), at true speed; return the episode.
 
-    The episode is episode 0 of ``roll_out(task, policy, episodes, seed, target=target, noise=noise)``, up to the rounding named
-    there, and is cut off after `max_steps`. Where the environment runs faster than 32 frames a second only every n-th step is
-    drawn (Hopper: every fourth of 125 a second). The file appears whole or not at all; missing folders are made.
+    The episode is episode 0 of ``roll_out(task, policy, episodes, seed, target=…, noise=…, physics=…)``, up to the rounding
+    named there, and is cut off after `max_steps`. Where the environment runs faster than 32 frames a second only every n-th
+    step is drawn (Hopper: every fourth of 125 a second). The file appears whole or not at all; missing folders are made.
 
     Sets `MUJOCO_GL` in this process where it is unset. Raises SimulatorError as make_env and roll_out do, and where nothing
     can be drawn.
     """
     os.environ["MUJOCO_GL"] = _choose_backend(task)
-    env = make_env(task, render=True, target=target)
+    env = make_env(task, render=True, target=target, physics=physics)
     generator = noise_generator(seed, 0)
     try:
         simulated_fps = float(env.metadata.get("render_fps", MAX_FPS))

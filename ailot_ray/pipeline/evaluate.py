@@ -19,7 +19,6 @@ from ailot_ray.pipeline.fit import load_tensors
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps, train
 from ailot_ray.progress import progress_bar
 from ailot_ray.records import DataRecord, ExpertRecord, TrialRecord, read_record
-from ailot_ray.resolve import relevant_settings
 from ailot_ray.store import CHECKPOINTS, Artefact, open_artefact, write_json, write_parquet
 
 EPISODES, TRIAL = "episodes.parquet", "trial.json"
@@ -71,6 +70,8 @@ def reopen(scores: Path, data: Path | None = None) -> tuple[Experiment, int]:
     record, run = read_record(artefact.path(TRIAL), TrialRecord), artefact.run
     source = record.data.source or (run.sources.get("data", SOURCE) if run else SOURCE)
     settings = {path: value for path, value in record.config.items() if not path.startswith("task.")}
+    if "evaluation.physics" not in settings:  # of before there was a choice
+        settings["evaluation.physics"] = "d4rl" if settings.get("evaluation.simulator") == "d4rl" else "mujoco"
     if data is not None or (record.data.substituted and source != SOURCE):
         settings["data"] = str(data or source)
     elif source != SOURCE:
@@ -89,7 +90,8 @@ def reopen(scores: Path, data: Path | None = None) -> tuple[Experiment, int]:
 def record_policy(experiment: Experiment, seed: int, path: Path) -> Episode:
     """Write a video of the first episode that scores a seed's final policy; trains whatever is missing first."""
     policy = load_policy(train(experiment, [seed])[0].folder)
-    return record_video(experiment.task, policy, path, seed, target=_target(experiment), noise=_noise(experiment, policy))
+    noise, physics = _noise(experiment, policy), experiment.physics
+    return record_video(experiment.task, policy, path, seed, target=_target(experiment), noise=noise, physics=physics)
 
 
 def _target(experiment: Experiment) -> Target:
@@ -133,7 +135,8 @@ def _play(experiment: Experiment, seed: int, step: int, folder: Path, policy: De
                 bar.update()
 
             simulator, noise = experiment.config.evaluation.simulator, _noise(experiment, policy)
-            games = roll_out(experiment.task, policy, episodes, seed, ended, simulator, _target(experiment), noise)
+            where = simulator, _target(experiment)
+            games = roll_out(experiment.task, policy, episodes, seed, ended, *where, noise, experiment.physics)
         write_parquet(part, _table(experiment, step, games))
     return pq.read_table(part)
 
@@ -174,6 +177,6 @@ def _trial(experiment: Experiment, seed: int) -> TrialRecord:
         expert=[ExpertRecord(true_return=expert.true_return, steps=len(expert.observations)) for expert in experts],
         method=experiment.config.method,
         seed=seed,
-        config=relevant_settings(experiment.config),
+        config=experiment.settings(),
         artefacts={kind: experiment.store.folder(kind, task.name, key).name for kind, key in keys.items()},
     )

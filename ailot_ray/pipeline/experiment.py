@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from ailot_ray.config import Config
+from ailot_ray.config import Config, PlayedPhysics
 from ailot_ray.data import load_dataset
 from ailot_ray.data.experts import choose_experts
 from ailot_ray.data.trajectories import Dataset, Expert
 from ailot_ray.methods import Method, get_method
-from ailot_ray.resolve import resolve
+from ailot_ray.resolve import relevant_settings, resolve
 from ailot_ray.runtime import choose_device, reproducible
 from ailot_ray.stages import Facts, get_stage, keys_to
 from ailot_ray.store import Artefact, Key, Store, digest_of
@@ -73,6 +73,15 @@ class Experiment:
         experts = tuple(_array_digest(expert) for expert in self.experts) if self.method.aligned else ()
         data = self.dataset
         return Facts(self.config, self.task, data.digest, not data.substituted, data.trajectories, experts)
+
+    @property
+    def physics(self) -> PlayedPhysics:
+        """The physics that policies are played in."""
+        return self.facts.physics
+
+    def settings(self) -> dict[str, object]:
+        """What a result depends on, by path, with the physics as they are played: the columns of a results table."""
+        return relevant_settings(self.config) | {"evaluation.physics": self.physics}
 
     def keys(self, seed: int, verb: str = "evaluate") -> dict[str, Key]:
         """The keys of every artefact that a verb needs for one seed, by kind, in the order in which they are made."""

@@ -22,8 +22,9 @@ from ailot_ray.tasks import TASKS, Reference
 WITHOUT_EFFECT = ("task", "data", "method", "device", "data_dir", "data_from", "evaluation.curve_episodes", "iql.steps")
 """Paths that are no settings of a group: told elsewhere (steps stand in its name), or without effect on the final score."""
 _SECTIONS = ("icvf.", "transport.", "reward.", "iql.", "evaluation.", "expert")
-_SIMULATOR, _DEFAULT_SIMULATOR = "evaluation.simulator", "gymnasium"
-"""A path that groups name wherever it has another value; trials from before there was a choice do not have it."""
+_SIMULATOR, _PHYSICS = "evaluation.simulator", "evaluation.physics"
+_NAMED = {_SIMULATOR: "gymnasium", _PHYSICS: "mujoco"}
+"""Paths that groups name wherever they have another value; trials from before there was a choice do not have them."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Group:
     """Mean normalised score over seeds; None where the dataset has no rewards."""
     settings: dict[str, Any] = field(default_factory=dict)
     """The paths in which the method's groups on the same data, of as many steps, differ; and the simulator where it is not
-    the default one."""
+    the default one, and the physics where they are not today's."""
     usual: dict[str, Any] = field(default_factory=dict)
     """Of those paths the values that more than half of the method's groups on the same data have."""
     steps: int | None = None
@@ -135,7 +136,10 @@ def settings_of(trial: Trial) -> dict[str, Any]:
         for path, value in trial.config.items()
         if path not in WITHOUT_EFFECT and (path.startswith(read) or not path.startswith(_SECTIONS))
     }
-    return settings | {_SIMULATOR: settings.get(_SIMULATOR) or _DEFAULT_SIMULATOR}
+    settings |= {path: settings.get(path) or default for path, default in _NAMED.items()}
+    if settings[_SIMULATOR] == "d4rl":  # D4RL's own simulator has no other physics
+        del settings[_PHYSICS]
+    return settings
 
 
 def differing_paths(configurations: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -255,7 +259,7 @@ def _usual(configurations: Sequence[Mapping[str, Any]], paths: Sequence[str]) ->
     for path in paths:
         values = [settings[path] for settings in configurations if path in settings]
         value, number = Counter(map(_key, values)).most_common(1)[0]
-        named_always = path == _SIMULATOR and value != _DEFAULT_SIMULATOR
+        named_always = path in _NAMED and value != _NAMED[path]
         if 2 * number > len(values) and not named_always:
             usual[path] = value
     return usual
@@ -263,8 +267,7 @@ def _usual(configurations: Sequence[Mapping[str, Any]], paths: Sequence[str]) ->
 
 def _shown(settings: Mapping[str, Any], differing: Sequence[str]) -> dict[str, Any]:
     shown = {path: settings[path] for path in differing if path in settings}
-    simulator = settings.get(_SIMULATOR, _DEFAULT_SIMULATOR)
-    return shown if simulator == _DEFAULT_SIMULATOR else {**shown, _SIMULATOR: simulator}
+    return shown | {path: settings[path] for path, default in _NAMED.items() if settings.get(path, default) != default}
 
 
 def _rank(value: Any) -> tuple[int, float, str]:

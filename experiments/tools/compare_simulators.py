@@ -6,9 +6,10 @@
 
 Each sequence starts in a state of D4RL's own reset; random actions, held for 5 steps each and the same in both, lead on from
 there. An error is the largest absolute difference over the components of the observation; the table has its median and largest
-over the sequences that have ended in neither simulator, and the largest difference of the step's reward. `--inertias` gives our
-bodies the masses of D4RL's simulator first. Without `--policies` the scores are those of two policies that need no training:
-zero and one fixed linear feedback. Prints Markdown tables.
+over the sequences that have ended in neither simulator, and the largest difference of the step's reward. Ours has D4RL's bodies
+and contacts unless `--physics mujoco` asks for today's. Policies are then played from the same starts in D4RL's simulator and
+in both of ours; a score is mean ± standard error, and so is the difference of two. Without `--policies` they are two that need
+no training: zero and one fixed linear feedback. Prints Markdown tables.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,10 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from ailot_ray.envs import Policy, make_env, roll_out
+from ailot_ray.config import PlayedPhysics
+from ailot_ray.envs import Policy, make_env
 from ailot_ray.envs.d4rl.client import D4RLEnv
+from ailot_ray.envs.rollout import episode_seed
 from ailot_ray.envs.simulators import Env
 from ailot_ray.method.iql import DeterministicPolicy
 from ailot_ray.pipeline.fit import load_tensors
@@ -34,7 +37,8 @@ TASKS = (
     *("pen-human-v0", "door-human-v0", "hammer-human-v0", "relocate-human-v0"),
 )
 STEPS, HOLD = (1, 10, 100), 5
-MOVED, INERTIAS = ("body_pos", "body_quat", "site_pos"), ("body_mass", "body_inertia", "body_ipos", "body_iquat")
+PHYSICS: tuple[PlayedPhysics, ...] = ("d4rl", "mujoco")
+MOVED = ("body_pos", "body_quat", "site_pos")
 
 Array = NDArray[np.float64]
 
@@ -48,24 +52,22 @@ class Arguments:
     """Episodes of each policy in each simulator; 0 leaves the scores out."""
     policies: tuple[Path, ...] = ()
     """Policies in the store, whose task is the only one of --tasks."""
-    inertias: bool = False
-    """Give our bodies the masses and inertias of D4RL's simulator: what differs still is not due to them."""
+    physics: PlayedPhysics = "d4rl"
+    """Our bodies and contacts."""
+    tolerance: float | None = None
+    """Of both solvers, in place of 1e-8: whether what is left is theirs."""
     seed: int = 0
 
 
-def copy_state(state: dict[str, Any], env: Env, inertias: bool) -> Array:
+def copy_state(state: dict[str, Any], env: Env) -> Array:
     """Put our environment into the state of D4RL's; returns the observation there."""
     inner: Any = env.unwrapped
     for field in MOVED:
         kind = mujoco.mjtObj.mjOBJ_BODY if field.startswith("body") else mujoco.mjtObj.mjOBJ_SITE
         for name, value in state[field].items():
             number = mujoco.mj_name2id(inner.model, kind, name)
-            if number > 0:
+            if number >= 0:
                 getattr(inner.model, field)[number] = value
-    if inertias:
-        for field in INERTIAS:
-            getattr(inner.model, field)[:] = state[field]
-        mujoco.mj_setConst(inner.model, inner.data)  # what the solver derives from masses
     if "target" in state:
         env.reset(options={"target": state["target"]})
     mujoco.mj_resetData(inner.model, inner.data)
@@ -78,17 +80,19 @@ def observe(inner: Any) -> Array:
     return np.asarray(inner.state_vector() if hasattr(inner, "maze") else inner._get_obs())
 
 
-def compare(task: Task, sequences: int, seed: int, inertias: bool) -> dict[int, tuple[Array, Array]]:
+def compare(task: Task, arguments: "Arguments") -> dict[int, tuple[Array, Array]]:
     """Errors of observation and reward after each of STEPS, one value a sequence that has not ended."""
-    theirs, mine = make_env(task, simulator="d4rl"), make_env(task)
-    assert isinstance(theirs, D4RLEnv)
+    theirs, mine = D4RLEnv(task), make_env(task, physics=arguments.physics)
+    if arguments.tolerance is not None:
+        theirs.set_tolerance(arguments.tolerance)
+        mine.unwrapped.model.opt.tolerance = arguments.tolerance  # type: ignore[attr-defined]
     found: dict[int, list[tuple[float, float]]] = {step: [] for step in (0, *STEPS)}
-    generator = np.random.default_rng(seed)
-    for sequence in range(sequences):
+    generator = np.random.default_rng(arguments.seed)
+    for sequence in range(arguments.sequences):
         theirs.reset(seed=sequence)
         mine.reset(seed=sequence)
         state = theirs.state()
-        found[0].append((float(np.abs(theirs.set_state(state) - copy_state(state, mine, inertias)).max()), 0.0))
+        found[0].append((float(np.abs(theirs.set_state(state) - copy_state(state, mine)).max()), 0.0))
         for step in range(1, max(STEPS) + 1):
             if step % HOLD == 1:
                 action = generator.uniform(-1, 1, task.action_size).astype(np.float32)
@@ -114,14 +118,35 @@ def learned(path: Path) -> Callable[[Task], Policy]:
     return lambda task: DeterministicPolicy(load_tensors(path)[0])
 
 
+def play(task: Task, policy: Policy, episodes: int, seed: int) -> Array:
+    """Returns of the same starts in D4RL's simulator, in ours with D4RL's physics and in ours with today's, (episodes, 3)."""
+    theirs = D4RLEnv(task)
+    mine = [make_env(task, physics=physics) for physics in PHYSICS]
+    returns = np.zeros((episodes, 3))
+    for episode in range(episodes):
+        theirs.reset(seed=episode_seed(seed, episode))
+        state = theirs.state()
+        running: dict[int, Env] = dict(enumerate((theirs, *mine)))
+        observations = {0: theirs.set_state(state)}
+        for number, env in enumerate(mine, 1):
+            env.reset(seed=episode)
+            observations[number] = copy_state(state, env)
+        while running:
+            batch = np.stack([observations[number] for number in running]).astype(np.float32)
+            for (number, env), action in zip(list(running.items()), np.clip(policy(batch), -1, 1), strict=True):
+                observations[number], reward, terminated, truncated, _ = env.step(action)
+                returns[episode, number] += float(reward)
+                if terminated or truncated:
+                    del running[number]
+    for env in mine:
+        env.close()
+    return returns
+
+
 def scores(task: Task, policy: Policy, episodes: int, seed: int) -> list[str]:
-    cells = []
-    for simulator in ("d4rl", "gymnasium"):
-        games = roll_out(task, policy, episodes, seed, simulator=simulator)
-        values = np.array([task.score(game.undiscounted_return) for game in games])
-        error = values.std(ddof=1) / np.sqrt(episodes) if episodes > 1 else 0.0
-        cells.append(f"{values.mean():.2f} ± {error:.2f} ({np.mean([game.length for game in games]):.0f} steps)")
-    return cells
+    values = np.vectorize(task.score)(play(task, policy, episodes, seed))
+    pairs = [*values.T, *(values[:, 1:] - values[:, :1]).T]
+    return [f"{one.mean():.2f} ± {one.std(ddof=1) / np.sqrt(episodes):.2f}" for one in pairs]
 
 
 def main(arguments: Arguments) -> None:
@@ -134,7 +159,7 @@ def main(arguments: Arguments) -> None:
     )
     print("|---" * (len(STEPS) + 4) + "|", flush=True)
     for name in arguments.tasks:
-        errors = compare(get_task(name), arguments.sequences, arguments.seed, arguments.inertias)
+        errors = compare(get_task(name), arguments)
         cells = [f"{np.median(errors[s][0]):.1e}, {errors[s][0].max():.1e}" if len(errors[s][0]) else "–" for s in STEPS]
         rewards = ", ".join(f"{errors[s][1].max():.1e}" if len(errors[s][1]) else "–" for s in STEPS)
         print(
@@ -142,7 +167,8 @@ def main(arguments: Arguments) -> None:
         )
     if not arguments.episodes:
         return
-    print("\n| task | policy | D4RL's simulator | ours |\n|---|---|---|---|", flush=True)
+    print("\n| task | policy | D4RL's simulator | ours, d4rl | ours, mujoco | d4rl less D4RL's | mujoco less D4RL's |")
+    print("|---" * 7 + "|", flush=True)
     makers = {path.parent.name: learned(path) for path in arguments.policies} or {"zero": zero, "linear feedback": linear}
     for name in arguments.tasks:
         for label, make in makers.items():

@@ -69,7 +69,7 @@ def _play(
 ) -> tuple[bool, bool]:
     """Whether an episode reaches the target, and whether it ends at rest."""
     env, generator = (
-        make_env(experiment.task, target=experiment.config.evaluation.target or "centre"),
+        make_env(experiment.task, target=experiment.config.evaluation.target or "centre", physics=experiment.physics),
         noise_generator(seed, index),
     )
     observation, ended, places = env.reset(seed=episode_seed(seed, index))[0], False, []

@@ -106,7 +106,7 @@ def test_the_games_are_those_that_the_settings_ask_for(
         return [Episode(i, 0.0, 1, None) for i in range(episodes)]
 
     def filmed(task: Any, policy: Any, path: Path, seed: int, **how: Any) -> Episode:
-        asked.append(("video", "gymnasium", how["target"], how["noise"]))
+        asked.append(("video", "gymnasium", how["target"], how["noise"], how["physics"]))
         return Episode(0, 0.0, 1, None)
 
     monkeypatch.setattr(module, "roll_out", played)
@@ -121,10 +121,10 @@ def test_the_games_are_those_that_the_settings_ask_for(
     std = load_policy(train(experiment, [0])[0].folder, experiment.config.iql.steps).std
     assert std.shape == (3,) and (std > 0).all()
     expected = [("centre", None), ("centre", std), ("drawn", std)]
-    for (what, simulator, target, noise), (kind, (where, deviation)) in zip(
+    for (what, simulator, target, noise, physics), (kind, (where, deviation)) in zip(
         asked, [(kind, how) for how in expected for kind in ("scores", "video")], strict=True
     ):
-        assert (what, simulator, target) == (kind, "gymnasium", where)
+        assert (what, simulator, target, physics) == (kind, "gymnasium", where, "mujoco")
         assert noise is None if deviation is None else np.array_equal(noise, deviation)
 
 

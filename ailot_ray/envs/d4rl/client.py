@@ -148,8 +148,16 @@ class D4RLEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         return np.array(reply["observation"]), reply["reward"], reply["terminated"], reply["truncated"], info
 
     def state(self) -> Message:
-        """qpos, qvel, and by name where bodies and sites stand, by number what bodies weigh; AntMaze's target."""
+        """qpos, qvel, by name where bodies and sites stand, and AntMaze's target."""
         return self._worker.ask("state", number=self._number)
+
+    def model(self) -> Message:
+        """The compiled model's numbers by field, options as ``opt.…``."""
+        return self._worker.ask("model", number=self._number)
+
+    def set_tolerance(self, tolerance: float) -> None:
+        """Set what the constraint solver stops at; it is 1e-8."""
+        self._worker.ask("set_tolerance", number=self._number, tolerance=tolerance)
 
     def set_state(self, state: Message) -> NDArray[np.float64]:
         """Set what `state` names, in the form of :meth:`state`; returns the observation there."""

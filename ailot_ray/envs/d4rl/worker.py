@@ -27,8 +27,6 @@ from gym.utils import seeding
 Message = dict[str, Any]
 _MOVED = ("body_pos", "body_quat", "site_pos")
 """What Adroit's resets move beside positions and velocities."""
-_INERTIAS = ("body_mass", "body_inertia", "body_ipos", "body_iquat")
-"""What MuJoCo 2.1.0 makes of the shapes of a body, and today's otherwise."""
 
 
 class MujocoEnv(gym.Env):  # type: ignore[misc]
@@ -122,7 +120,7 @@ class Worker:
         return {**reply, "terminated": bool(done) and not truncated}
 
     def state(self, number: int) -> Message:
-        """Positions, velocities, where named bodies and sites stand, and what bodies weigh."""
+        """Positions, velocities, and where named bodies and sites stand."""
         inner = self.environments[number].unwrapped
         model, data = inner.sim.model, inner.sim.data
         reply: Message = {"qpos": data.qpos.tolist(), "qvel": data.qvel.tolist()}
@@ -130,10 +128,24 @@ class Worker:
             kind, values = field.split("_")[0], getattr(model, field)
             find = getattr(model, f"{kind}_name2id")
             reply[field] = {name: values[find(name)].tolist() for name in getattr(model, f"{kind}_names") or ()}
-        reply |= {field: getattr(model, field).tolist() for field in _INERTIAS}  # by number: the ant's feet have no name
         if hasattr(inner, "target_goal"):
             reply["target"] = [float(value) for value in inner.target_goal]
         return reply
+
+    def model(self, number: int) -> Message:
+        """Every array of numbers of the compiled model by its field, options as `opt.`; without pictures and meshes."""
+        compiled = self.environments[number].unwrapped.sim.model
+        reply: Message = {}
+        for prefix, part in (("", compiled), ("opt.", compiled.opt)):
+            for field in dir(part):
+                value = None if field.startswith(("_", "tex_", "mesh_", "skin_", "name")) else getattr(part, field)
+                if isinstance(value, int | float | np.ndarray):
+                    reply[prefix + field] = np.asarray(value).tolist()
+        return reply
+
+    def set_tolerance(self, number: int, tolerance: float) -> Message:
+        self.environments[number].unwrapped.sim.model.opt.tolerance = tolerance
+        return {}
 
     def set_state(self, number: int, state: Message) -> Message:
         """Set what `state` names, in the form of `state()`, and return the observation there."""
