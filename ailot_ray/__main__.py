@@ -47,6 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     keep_freed_memory()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if given[0] == "--version":
+        code = importlib.import_module("ailot_ray.store").code_version()
+        changed = ", with changes since" if code.dirty else ""
+        print(f"ailot_ray {code.version}" + (f" ({code.commit[:12]}{changed})" if code.commit else ""))
+        return 0
     given[0] = FORMER.get(given[0], given[0])
     if given[0] == "sweep":
         return _sweep(given[1:] or ["--help"])

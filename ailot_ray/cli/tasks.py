@@ -4,16 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ailot_ray.cli.options import Verb
 from ailot_ray.config import Config
+from ailot_ray.lazy import Lazy
 from ailot_ray.methods import get_method
 from ailot_ray.ogbench_tasks import format_families
-from ailot_ray.report.tables import published_text
 from ailot_ray.resolve import resolve
 from ailot_ray.task_files import names_in, on_disk
 from ailot_ray.tasks import SOURCES, TASKS, Task, get_task
+
+if TYPE_CHECKING:
+    from ailot_ray.report import tables
+else:
+    tables = Lazy("ailot_ray.report.tables")
 
 BUILT_IN = "built in"
 COLUMNS = {"iql": 21, "otr": 6, "seabo": 6, "ailot": 6, "bc": 6, "bc10": 6}
@@ -109,7 +114,7 @@ def format_tasks(tasks: Iterable[Task], where: Mapping[str, str]) -> str:
         for task in block:
             digest = "known" if task.published_file else "–"
             sizes = f"{task.observation_size:>6}{task.action_size:>8}{task.horizon:>8}{digest:>7}"
-            scores = "".join(f"{published_text(task.references_of(name)):>{width}}" for name, width in COLUMNS.items())
+            scores = "".join(f"{tables.published_text(task.references_of(name)):>{width}}" for name, width in COLUMNS.items())
             lines.append(f"{task.name:<27}{sizes}{scores}  {where.get(task.name, '–')}")
     lines += [
         "",

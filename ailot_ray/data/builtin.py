@@ -1,4 +1,4 @@
-"""The built-in dataset: a Soft Actor-Critic's replay on Hopper and one expert episode, as Parquet inside the package.
+"""The built-in dataset: the training history of a PPO agent on Hopper and one expert episode, as Parquet inside the package.
 
 Layout of both files: one row a state, episodes one after another, T + 1 rows for an episode of T transitions, so that
 no state is stored twice. Columns: `episode` (int32), `observation` (11 floats), `action` (3 floats) and `reward`, both

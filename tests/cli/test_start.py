@@ -1,7 +1,9 @@
 """Help and errors come at once: without torch, Ray, a simulator, pyarrow or matplotlib."""
 
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,15 @@ def test_help(verb: str) -> None:
     status, out, err = start(*verb.split(), "--help")
     assert status == 0 and not err
     assert "usage: python -m ailot_ray" in out
+
+
+def test_the_version_is_the_packages() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ailot_ray", "--version"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert re.fullmatch(
+        rf"ailot_ray {re.escape(version('ailot-ray'))}( \([0-9a-f]{{12}}(, with changes since)?\))?\n", done.stdout
+    )
 
 
 def test_the_list_of_verbs_has_the_first_line_of_each() -> None:
