@@ -1,5 +1,6 @@
 """evaluate ─► scores: every episode of the final policy and of its snapshots, and what the number was made of."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from ailot_ray.errors import AilotError, DataError, StoreError
 from ailot_ray.method.iql import DeterministicPolicy
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import load_tensors
+from ailot_ray.pipeline.physics import told_physics
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps, train
 from ailot_ray.progress import progress_bar
 from ailot_ray.records import DataRecord, ExpertRecord, TrialRecord, read_record
 from ailot_ray.store import CHECKPOINTS, Artefact, open_artefact, write_json, write_parquet
+
+_LOGGER = logging.getLogger(__name__)
 
 EPISODES, TRIAL = "episodes.parquet", "trial.json"
 
@@ -50,6 +54,7 @@ def evaluate(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
 
     def build(missing: Sequence[int], folders: Sequence[Path]) -> None:
         (seed,), (folder,) = missing, folders
+        _warn_of_physics(experiment)
         played = [
             _play(experiment, seed, step, folder, load_policy(policies[seed].folder, step))
             for step, episodes in _plan(experiment).items()
@@ -92,6 +97,20 @@ def record_policy(experiment: Experiment, seed: int, path: Path) -> Episode:
     policy = load_policy(train(experiment, [seed])[0].folder)
     noise, physics = _noise(experiment, policy), experiment.physics
     return record_video(experiment.task, policy, path, seed, target=_target(experiment), noise=noise, physics=physics)
+
+
+def _warn_of_physics(experiment: Experiment) -> None:
+    """Say where a few steps of the data repeat in the other physics than the policy is to be played in."""
+    told, played = told_physics(experiment.dataset), experiment.physics
+    if told is not None and told != played:
+        _LOGGER.warning(
+            "%s was recorded in other physics (%s) than policies are played in (%s): "
+            "--evaluation.physics %s plays them in the file's",
+            experiment.dataset.source,
+            told,
+            played,
+            told,
+        )
 
 
 def _target(experiment: Experiment) -> Target:

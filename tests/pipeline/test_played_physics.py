@@ -18,6 +18,7 @@ from ailot_ray.report.grouping import group
 from ailot_ray.report.record import load_trials
 from ailot_ray.resolve import resolve
 from pipeline.conftest import ENDS, LENGTHS, TINY, OpenExperiment
+from pipeline.test_physics import record
 
 FILE = "gym_mujoco_v2/hopper_medium-v2.hdf5"
 D4RL, TODAY = 15.265, 15.820
@@ -107,3 +108,17 @@ def test_physics_that_cannot_be_are_refused(own: str) -> None:
         resolve(Config(task="hopper-medium-v2", evaluation=EvaluationConfig(simulator="d4rl", physics="mujoco")))
     with pytest.raises(ConfigError, match=r"--evaluation\.physics d4rl is for D4RL's tasks only"):
         resolve(Config(task=own, evaluation=EvaluationConfig(physics="d4rl")))
+
+
+def test_a_file_of_other_physics_is_told_in_one_line(
+    open_experiment: OpenExperiment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = write_hdf5(tmp_path / "rolled.hdf5", record("hopper-medium-v2", physics="d4rl"))
+    evaluate(open_experiment("bc", data=data, **played(physics="d4rl")), [0])
+    evaluate(open_experiment("bc", **played()), [0])  # states that no physics repeats
+    assert not [line for line in caplog.messages if "other physics" in line]
+    evaluate(open_experiment("bc", data=data, **played()), [0])
+    assert [line for line in caplog.messages if "other physics" in line] == [
+        f"{data} was recorded in other physics (d4rl) than policies are played in (mujoco): "
+        "--evaluation.physics d4rl plays them in the file's"
+    ]
