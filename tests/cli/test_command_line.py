@@ -166,6 +166,7 @@ def test_one_task_is_told_whole(command: Command, tmp_path: Path) -> None:
     assert file and f"304.5 MB, SHA-256 {file[1]}" in hopper and "/gym_mujoco_v2/hopper_medium_expert-v2.hdf5" in hopper
     assert str(tmp_path / "hopper_medium_expert-v2.hdf5") in hopper and "Hopper-v4: 11 numbers a state" in hopper
     assert "107.4 ± 7.8  IQL (true rewards): CORL's README" in hopper and "90.7  IQL (true rewards): JAX-CORL" in hopper
+    assert "physics     of D4RL's MuJoCo" in hopper and "physics" not in command("tasks", "--task", "hopper-builtin").out
     assert "not on this machine" in relocate and "its digest is not known" in relocate
     assert "--task nothing is unknown" in command("tasks", "--task", "nothing").err
 
