@@ -145,7 +145,7 @@ class Learning:
 LEARNERS: dict[str, Learning] = {
     "iql": Learning("ailot_ray.method.iql:IQL"),
     "bc": Learning("ailot_ray.method.iql:BehaviourCloning", _CLONING),
-    "bc10": Learning("ailot_ray.method.iql:BestBehaviourCloning", _CLONING),
+    "bc10": Learning("ailot_ray.method.best_cloning:BestBehaviourCloning", _CLONING),
 }
 """Every learner by name."""
 

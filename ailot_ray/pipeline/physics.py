@@ -90,7 +90,7 @@ def told_physics(dataset: Dataset) -> PlayedPhysics | None:
     They do in locomotion and AntMaze; the Adroit hand's observations do not tell its velocities.
     """
     task = get_task(dataset.task)
-    if task.domain == "custom" or not tells_velocities(task.environment):
+    if task.domain == "custom" or task.environment not in RECORDED or not tells_velocities(task.environment):
         return None
     if dataset.digest not in _TOLD:
         successors = np.where(dataset.successor_known[:, None], dataset.next_observations, np.float32(np.nan))

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from ailot_ray.config import IQLConfig
+from ailot_ray.method.best_cloning import BestBehaviourCloning, best_rows
 from ailot_ray.method.iql import (
     IQL,
     BehaviourCloning,
-    BestBehaviourCloning,
     DeterministicPolicy,
     Transitions,
-    best_rows,
 )
 from ailot_ray.method.learner import cosine_decay
 from method.plain import Parameters, assert_same_gradients, backward, part_of, randomise, take_step
