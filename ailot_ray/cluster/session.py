@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,8 +21,6 @@ from ailot_ray.errors import AilotError
 WORKER_ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of a configuration mean the driver's folder
     "RAY_TRAIN_V2_ENABLED": "1",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less a group: a node that goes away is survived by the store
-    "RAY_DEDUP_LOGS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # or Tune draws a box whatever it is told
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command; Tune would go on to the table of what there is
@@ -101,17 +98,12 @@ def _start(options: ClusterOptions, address: str | None) -> None:
     local = address is None
     if address:
         require_answer(address)  # where nobody answers, Ray would go on trying for minutes
-    # Ray Train's watchdogs look for "the" Ray of a machine and find none where there are two: a stopped trial kept its CPUs
-    port = _free_port()
-    head = address or f"{ray.util.get_node_ip_address()}:{port}"  # type: ignore[no-untyped-call]
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # that tokens are on is as it should be
-    if local:
-        os.environ["RAY_GCS_SERVER_PORT"] = str(port)
     try:
         ray.init(
             address=address or "local",
             num_cpus=(options.workers or os.cpu_count()) if local else None,
-            runtime_env={"env_vars": WORKER_ENVIRONMENT | {"RAY_ADDRESS": head}},
+            runtime_env={"env_vars": WORKER_ENVIRONMENT},
             logging_level=logging.WARNING,
             log_to_driver=True,
         )
@@ -121,14 +113,6 @@ def _start(options: ClusterOptions, address: str | None) -> None:
         raise ClusterError(
             f"no Ray at {where} ({reason}): check --address, or leave it out to start Ray on this machine"
         ) from error
-    finally:
-        os.environ.pop("RAY_GCS_SERVER_PORT", None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
 
 
 def gpus_per_worker(options: ClusterOptions) -> float:
