@@ -54,7 +54,7 @@ class Facts:
         evaluation = self.config.evaluation
         if evaluation.physics != "auto":
             return evaluation.physics
-        recorded = self.official and self.task.url is not None and self.task.domain != "ogbench"
+        recorded = self.official and self.task.of_d4rl
         return "d4rl" if recorded or evaluation.simulator == "d4rl" else "mujoco"
 
     def data_key(self) -> Key:

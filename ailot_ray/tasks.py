@@ -92,6 +92,11 @@ class Task:
         return self.like if self.domain in ("custom", "ogbench") else self.domain
 
     @property
+    def of_d4rl(self) -> bool:
+        """Whether D4RL publishes its file."""
+        return self.url is not None and self.domain != "ogbench"
+
+    @property
     def file_name(self) -> str | None:
         """Name of the task's own file in the data directory."""
         return None if self.url is None else self.url.rsplit("/", 1)[-1]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ailot_ray import cluster, store
     from ailot_ray.cli import compare_rewards
     from ailot_ray.report import record
+    from ailot_ray.report.record import Trial
 else:
     cluster, store = Lazy("ailot_ray.cluster"), Lazy("ailot_ray.store")
     compare_rewards, planning = Lazy("ailot_ray.cli.compare_rewards"), Lazy("ailot_ray.cluster.planning")
@@ -68,6 +69,11 @@ class SweepVerb(Work):
         if not self.smoke:
             self._refuse_without_effect(wanted)
         return wanted
+
+    def finished(self) -> "list[Trial]":
+        """Those of its trials that the store has scores of."""
+        wanted = {step.digest for step in planning.plan(self.wanted(), self.store).steps["scores"]}
+        return [trial for trial in record.load_trials(self.store) if trial.digest in wanted]
 
     def _refuse_without_effect(self, wanted: Sweep) -> None:
         given, own = flatten(self.config), flatten(self.sweep.base)

@@ -86,14 +86,13 @@ def format_task(task: Task, where: str | None) -> str:
     """All that is known of a task, a line each."""
     size, digest = task.published_file or (None, None)
     known = f"{size / 1e6:,.1f} MB, SHA-256 {digest}" if size else "its digest is not known: what is fetched is unverified"
-    d4rl = task.url is not None and task.domain != "ogbench"
     lines = [
         f"{task.name}  ({task.domain})",
         f"  simulator   {task.environment}: {task.observation_size} numbers a state, {task.action_size} an action, "
         f"{task.horizon} steps an episode",
         *(
             ["  physics     of D4RL's MuJoCo on the file below, today's on any other; --evaluation.physics chooses"]
-            if d4rl
+            if task.of_d4rl
             else []
         ),
         f"  score       100 · (return − {task.reference_min:g}) / {task.reference_max - task.reference_min:g}"

@@ -102,7 +102,7 @@ def fetch(
 def _sources(task: Task, mirror: str | None) -> list[str]:
     if mirror is None:
         own = [re.sub("^http:", "https:", str(task.url)), str(task.url)]
-        return own if task.domain == "ogbench" else [*own, f"{MIRROR}/{task.file_name}"]
+        return [*own, f"{MIRROR}/{task.file_name}"] if task.of_d4rl else own
     if not re.match(r"[a-z]+://", mirror):
         return [(Path(mirror).absolute() / str(task.file_name)).as_uri()]
     if not re.match(r"https?://", mirror):

@@ -1,6 +1,5 @@
 """pretrain ─► intents: an ICVF of each seed, and the features that alignments compare."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ailot_ray.method.learner import seeded
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import fit_members, load_tensors, save_tensors
 from ailot_ray.records import IntentValue
-from ailot_ray.store import Artefact, write_json
+from ailot_ray.store import Artefact, read_json, write_json
 
 ENCODER, CURVE = "icvf.safetensors", "curve.json"
 
@@ -53,7 +52,7 @@ def pretrain(experiment: Experiment, seeds: Sequence[int], on_point: OnPoint | N
 
 def value_reached(experiment: Experiment, seed: int) -> IntentValue | None:
     """How far the value of a seed's intents has come; None where they were not trained."""
-    curve = json.loads(pretrain(experiment, [seed])[0].path(CURVE).read_text())
+    curve = read_json(pretrain(experiment, [seed])[0].path(CURVE))
     if not curve or experiment.config.icvf.discount == 1.0:
         return None
     last = [point["value"] for point in curve[-max(1, len(curve) // 10) :]]
