@@ -17,11 +17,11 @@ from typing import Any
 from ailot_ray import Config
 from ailot_ray.cli.command import run_command
 from ailot_ray.cli.sweep import SweepVerb
-from ailot_ray.cluster import Sweep, plan
+from ailot_ray.cluster import Sweep
 from ailot_ray.config import EvaluationConfig, IQLConfig
 from ailot_ray.report.layout import text_lines
 from ailot_ray.report.power import Separation, seeds_needed, separation
-from ailot_ray.report.record import Trial, load_trials
+from ailot_ray.report.record import Trial
 
 METHODS = ("iql", "iql-shuffled", "bc")
 BASE = Config(iql=IQLConfig(steps=150_000), evaluation=EvaluationConfig(curve_episodes=10))
@@ -38,8 +38,7 @@ class CanItShow(SweepVerb):
         done = SweepVerb.execute(asked)
         if self.dry_run:
             return done
-        wanted = {step.digest for step in plan(asked.wanted(), self.store).steps["scores"]}
-        trials = [trial for trial in load_trials(self.store) if trial.digest in wanted]
+        trials = asked.finished()
         if self.smoke:  # of one seed, which has no interval
             return done
         for task in dict.fromkeys(trial.task for trial in trials):

@@ -16,12 +16,11 @@ from typing import Any, Literal
 from ailot_ray import AilotError, Config
 from ailot_ray.cli.command import run_command
 from ailot_ray.cli.sweep import SweepVerb
-from ailot_ray.cluster import Sweep, plan
+from ailot_ray.cluster import Sweep
 from ailot_ray.data import load_dataset
 from ailot_ray.report.comparison import comparison_table
 from ailot_ray.report.grouping import group
 from ailot_ray.report.layout import Style
-from ailot_ray.report.record import load_trials
 from ailot_ray.tasks import TASKS
 
 SWEEP = Sweep("paper", Config(), seeds=(0, 1, 2, 3, 4))
@@ -52,9 +51,7 @@ class PaperTable(SweepVerb):
             return asked.swept()
         finally:  # trials that failed leave gaps
             if not self.dry_run:
-                ours = {step.digest for step in plan(asked.wanted(), self.store).steps["scores"]}
-                rows = group([trial for trial in load_trials(self.store) if trial.digest in ours])
-                print("\n" + comparison_table(rows, self.style, wanted))
+                print("\n" + comparison_table(group(asked.finished()), self.style, wanted))
 
     def swept(self) -> dict[str, Any]:
         return SweepVerb.execute(self)

@@ -102,14 +102,6 @@ def test_a_mujoco_that_makes_d4rls_bodies_plays_d4rls_physics_alone() -> None:
         bodies.set_physics(model, "Hopper-v4", "mujoco")
 
 
-@pytest.fixture
-def built() -> None:
-    try:
-        original.interpreter()
-    except SimulatorError:
-        pytest.skip(f"D4RL's simulator is not built: experiments/install_d4rl_simulator.sh, or set {original.PYTHON}")
-
-
 @pytest.mark.usefixtures("built")
 @pytest.mark.parametrize("name", [*WEIGHTS, *ADROIT])
 def test_one_step_is_d4rls(name: str) -> None:

@@ -169,14 +169,6 @@ NAMES = (
 )
 
 
-@pytest.fixture
-def built() -> None:
-    try:
-        original.interpreter()
-    except SimulatorError:
-        pytest.skip(f"D4RL's simulator is not built: experiments/install_d4rl_simulator.sh, or set {original.PYTHON}")
-
-
 @pytest.mark.usefixtures("built")
 @pytest.mark.parametrize("name", NAMES)
 def test_d4rls_own_environments_fit_their_tasks_and_repeat(name: str) -> None:
