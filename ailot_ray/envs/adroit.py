@@ -7,6 +7,8 @@ Three things are not, and this wrapper restores them from D4RL's `hand_manipulat
   D4RL has −0.1, in some of its releases. All rewards are therefore computed here, whatever the release;
 - pen: D4RL ends the episode when the pen is dropped;
 - success: D4RL asks for the goal to be held, not touched. Reaching it never ends an episode.
+
+With D4RL's physics its contacts are MuJoCo 2.1.0's (:mod:`ailot_ray.envs.contacts`).
 """
 
 from collections.abc import Callable
@@ -16,6 +18,9 @@ import gymnasium
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
+
+from ailot_ray.config import PlayedPhysics
+from ailot_ray.envs.contacts import step_euler
 
 Array = NDArray[np.float64]
 Reward = Callable[[mujoco.MjData], float]
@@ -98,11 +103,21 @@ class D4RLAdroit(gymnasium.Wrapper[Array, NDArray[np.float32], Array, NDArray[np
     how D4RL's `evaluate_success` counts.
     """
 
-    def __init__(self, env: AdroitEnv, environment: str) -> None:
+    def __init__(self, env: AdroitEnv, environment: str, physics: PlayedPhysics = "mujoco") -> None:
         super().__init__(env)
+        if physics == "d4rl":
+            # the one step of all Adroit environments; gymnasium has no public place to put another
+            env.unwrapped._step_mujoco_simulation = self._step_simulation  # type: ignore[attr-defined]
         self._reward, self._steps_to_hold = ADROIT[environment]
         self._ends_when_dropped = environment == PEN
         self._steps_held = 0
+
+    def _step_simulation(self, controls: Array, frames: int) -> None:
+        inner: Any = self.unwrapped
+        inner.data.ctrl[:] = controls
+        for _ in range(frames):
+            step_euler(inner.model, inner.data)
+        mujoco.mj_rnePostConstraint(inner.model, inner.data)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         self._steps_held = 0

@@ -4,6 +4,7 @@
   inertias, as it compiled them, are in `d4rl_bodies.json` (experiments/tools/read_d4rl_bodies.py writes it).
 - Two geoms touch from the larger of their margins on; today from the sum of both.
 - General convex shapes touch in one point, found by libccd; today in several, found by MuJoCo itself.
+- Contacts with boxes were others (:mod:`ailot_ray.envs.contacts`).
 - The Runge-Kutta method turned a free body by the mean of its stages' angular velocities (the ant; no other body is free).
 
 D4RL also scales the actions of locomotion and AntMaze from ±1 to the motors' range in single precision.
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ailot_ray.config import PlayedPhysics
+from ailot_ray.envs.contacts import forward
 from ailot_ray.errors import SimulatorError
 from ailot_ray.mazes import MAZES
 
@@ -91,7 +93,7 @@ _WEIGHTS = (1 / 6, 1 / 3, 1 / 3, 1 / 6)
 def step_runge_kutta(model: mujoco.MjModel, data: mujoco.MjData) -> None:
     """Advance `data` by a time step as MuJoCo 2.1.0's RK4 does, for models without activations."""
     start, step = data.qpos.copy(), model.opt.timestep
-    mujoco.mj_forward(model, data)
+    forward(model, data)
     velocities, accelerations = [data.qvel.copy()], [data.qacc.copy()]
 
     def move(weights: tuple[float, ...]) -> None:
@@ -102,7 +104,7 @@ def step_runge_kutta(model: mujoco.MjModel, data: mujoco.MjData) -> None:
 
     for weights in _STAGES:
         move(weights)
-        mujoco.mj_forward(model, data)
+        forward(model, data)
         velocities.append(data.qvel.copy())
         accelerations.append(data.qacc.copy())
     move(_WEIGHTS)

@@ -77,7 +77,7 @@ def make_env(
     if name in MAZES:
         env = _make(task, EnvSpec(name, _ANTMAZE, kwargs={"maze": name, "target": target, "physics": physics}), options)
     else:
-        env = _make_adroit(task, options) if name in ADROIT else _make(task, name, options)
+        env = _make_adroit(task, options, physics) if name in ADROIT else _make(task, name, options)
     try:
         set_physics(env.unwrapped.model, name, physics)  # type: ignore[attr-defined]
     except SimulatorError as error:
@@ -97,11 +97,11 @@ def make_env(
     return env
 
 
-def _make_adroit(task: Task, options: dict[str, object]) -> Env:
+def _make_adroit(task: Task, options: dict[str, object], physics: PlayedPhysics) -> Env:
     # Importing gymnasium-robotics prints a notice about the rewards that D4RLAdroit replaces.
     with contextlib.redirect_stderr(io.StringIO()):
         env = _make(task, f"gymnasium_robotics:{task.environment}", options)
-    return D4RLAdroit(env, task.environment)
+    return D4RLAdroit(env, task.environment, physics)
 
 
 def _make(task: Task, name: str | EnvSpec, options: dict[str, object]) -> Env:
