@@ -231,3 +231,50 @@ class RelabelReport(msgspec.Struct, frozen=True):
     seed: int | None = None
     """None where all seeds share the rewards."""
     seconds_per_trajectory: float | None = None
+
+
+class EpisodeEnd(msgspec.Struct, frozen=True):
+    """The evaluation episodes that end for one reason."""
+
+    end: str
+    """:func:`ailot_ray.envs.ends.why_ended`."""
+    episodes: int
+    shortest: int
+    """Steps, as are the other two."""
+    median: float
+    longest: int
+
+
+class DataPart(msgspec.Struct, frozen=True):
+    """What a policy makes of one part of its data."""
+
+    name: str
+    of_data: float
+    """Its share of the transitions."""
+    of_weight: float | None
+    """Its share of the advantage weights; None of a policy that weighs nothing."""
+    action_error: float
+    """Mean squared difference of the policy's mean action from the data's, over components in ±1."""
+
+
+class EpisodeKind(msgspec.Struct, frozen=True):
+    """Evaluation episodes whose scores lie together, far from the others."""
+
+    episodes: int
+    score: float
+    """Their mean."""
+
+
+class PolicyReport(msgspec.Struct, frozen=True):
+    """A scores artefact's ``policy.json``: why a policy scores what it does."""
+
+    episodes: int
+    ends: list[EpisodeEnd]
+    kinds: list[EpisodeKind]
+    """Two, or none where the scores are of one kind."""
+    parts: list[DataPart]
+    own_variance: float
+    """Of π(a|s), mean over components: an action error below it is within what the policy takes for noise."""
+    effective_share: float | None
+    """Of the advantage weights (:func:`ailot_ray.method.iql.effective_share`); None of a policy that weighs nothing."""
+    warnings: list[str] = []

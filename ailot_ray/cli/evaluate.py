@@ -9,14 +9,15 @@ from ailot_ray.cli.options import Work
 from ailot_ray.lazy import Lazy
 
 if TYPE_CHECKING:
-    from ailot_ray.report import record
+    from ailot_ray.report import policy, record
 else:
+    policy = Lazy("ailot_ray.report.policy")
     record = Lazy("ailot_ray.report.record")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Work):
-    """Roll the policies out in the simulator and print their scores."""
+    """Roll the policies out in the simulator; print their scores, how episodes end and which of the data they follow."""
 
     video: Path | None = None
     """Also write an mp4 of the first seed's policy here."""
@@ -33,7 +34,10 @@ class Evaluate(Work):
             seed = digests.get(str(trial.folder))
             if seed is not None:
                 scores[str(seed)] = trial.score
-                print(f"seed {seed}: normalised score {trial.score:.1f}")
+                print(f"seed {seed}: {'normalised score' if trial.normalised else 'return'} {trial.score:.1f}")
+                report = policy.load_policy_report(trial.folder)
+                if report:
+                    print(policy.format_policy_report(report))
         if self.video:
             show_policy(self, self.config.method, self.seeds[0], self.video)
         return result | {"scores": scores, "video": str(self.video) if self.video else None}

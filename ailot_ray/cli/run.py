@@ -12,9 +12,24 @@ from ailot_ray.lazy import Lazy
 from ailot_ray.methods import METHODS, get_method
 
 if TYPE_CHECKING:
-    from ailot_ray.report import record
+    from collections.abc import Sequence
+
+    from ailot_ray.report import policy, record
+    from ailot_ray.report.record import Trial
 else:
+    policy = Lazy("ailot_ray.report.policy")
     record = Lazy("ailot_ray.report.record")
+
+
+def warn_of_policies(trials: "Sequence[Trial]") -> None:
+    """Print what the trials' policy reports warn of, each warning once with the methods and seeds that it is of."""
+    found: dict[str, list[str]] = {}
+    for trial in trials:
+        report = policy.load_policy_report(trial.folder)
+        for warning in report.warnings if report else []:
+            found.setdefault(warning, []).append(f"{trial.method} seed {trial.seed}")
+    for warning, whose in found.items():
+        print(f"warning: {', '.join(whose)}: {warning}", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +47,9 @@ class Run(Work):
 
     def execute(self) -> dict[str, Any]:
         methods = tuple(dict.fromkeys(self.methods)) or (self.config.method,)
-        perform(self, "evaluate", methods)
+        done = perform(self, "evaluate", methods)
         result = show_results(record.load_trials(self.store), self.store)
+        warn_of_policies([record.read_trial(artefact.folder) for artefact in done])
         if self.video:
             method = max(
                 methods, key=lambda name: (get_method(name).aligned, [*METHODS].index(name))

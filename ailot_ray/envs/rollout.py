@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ailot_ray.config import PlayedPhysics, Simulator, Target
+from ailot_ray.envs.ends import why_ended
 from ailot_ray.envs.simulators import Env, make_env
 from ailot_ray.errors import SimulatorError
 from ailot_ray.tasks import Task
@@ -30,6 +31,8 @@ class Episode:
     """Steps taken."""
     success: bool | None
     """Whether the task was solved; None where the environment does not say (locomotion)."""
+    end: str = ""
+    """Why it ended (:func:`ailot_ray.envs.ends.why_ended`)."""
 
 
 def episode_seed(seed: int, index: int) -> int:
@@ -116,7 +119,7 @@ def _play_wave(
     noise: NDArray[np.float32] | None,
 ) -> list[Episode]:
     """Play the episodes `indices`, one in each environment; they come in the order in which they end."""
-    ended = []
+    ended: list[Episode] = []
     running = dict(zip(indices, envs, strict=False))
     observations = {index: env.reset(seed=episode_seed(seed, index))[0] for index, env in running.items()}
     returns = dict.fromkeys(running, 0.0)
@@ -131,7 +134,8 @@ def _play_wave(
             returns[index] += float(reward)
             if terminated or truncated:
                 success = bool(info["success"]) if "success" in info else None
-                ended.append(Episode(index, returns[index], length, success))
+                end = why_ended(task.environment, observations[index], truncated and not terminated, success)
+                ended.append(Episode(index, returns[index], length, success, end))
                 del running[index]
                 if on_episode is not None:
                     on_episode(index)

@@ -251,6 +251,15 @@ class IQL(PolicyLearner):
             "effective_share": effective_share(weights),
         }
 
+    @torch.no_grad()
+    def weigh(self, rows: Tensor) -> Tensor:
+        """The advantage weights of the transitions `rows` (B,), as the networks stand: (M, B)."""
+        assert self.config.temperature is not None
+        o, a = self.sizes
+        sa = self.table[rows][:, : o + a].expand(self.members, 1, -1, -1)
+        q, v = self.target(sa)[..., 0].amin(1), self.value(sa[..., :o])[:, 0, :, 0]
+        return self.advantage_weights(q - v, self.config.temperature, self.config.max_weight)
+
     def networks(self) -> dict[str, nn.Module]:
         return {"actor": self.actor, "critic": self.critic, "value": self.value, "target": self.target}
 

@@ -15,6 +15,7 @@ from ailot_ray.data.trajectories import scores
 from ailot_ray.envs import Episode, record_video, roll_out
 from ailot_ray.errors import AilotError, DataError, StoreError
 from ailot_ray.method.iql import DeterministicPolicy
+from ailot_ray.pipeline.behaviour import policy_report
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import load_tensors
 from ailot_ray.pipeline.physics import told_physics
@@ -25,7 +26,7 @@ from ailot_ray.store import CHECKPOINTS, Artefact, open_artefact, write_json, wr
 
 _LOGGER = logging.getLogger(__name__)
 
-EPISODES, TRIAL = "episodes.parquet", "trial.json"
+EPISODES, TRIAL, POLICY_REPORT = "episodes.parquet", "trial.json", "policy.json"
 
 
 def load_policy(folder: Path | str, step: int | None = None) -> DeterministicPolicy:
@@ -62,6 +63,8 @@ def evaluate(experiment: Experiment, seeds: Sequence[int]) -> list[Artefact]:
         ]
         write_parquet(folder / EPISODES, pa.concat_tables(played).combine_chunks())
         write_json(folder / TRIAL, _trial(experiment, seed))
+        report = policy_report(experiment, load_policy(policies[seed].folder), policies[seed].folder, played[-1])
+        write_json(folder / POLICY_REPORT, report)
 
     return experiment.make("evaluate", seeds, build)
 
@@ -145,7 +148,7 @@ def _plan(experiment: Experiment) -> dict[int, int]:
 def _play(experiment: Experiment, seed: int, step: int, folder: Path, policy: DeterministicPolicy) -> pa.Table:
     """The episodes of one snapshot, read back where the work folder has them."""
     part = folder / CHECKPOINTS / f"episodes-{step:08d}.parquet"
-    if not part.exists():
+    if not part.exists() or "end" not in pq.read_schema(part).names:  # an older version's do not tell why they ended
         episodes = _plan(experiment)[step]
         label = f"evaluation {experiment.config.method} {experiment.task.name} seed {seed} step {step}"
         with progress_bar(episodes, label, "episode") as bar:
@@ -168,6 +171,7 @@ def _table(experiment: Experiment, step: int, games: list[Episode]) -> pa.Table:
             "return": episode.undiscounted_return,
             "length": episode.length,
             "score": experiment.task.score(episode.undiscounted_return),
+            "end": episode.end,
         }
         for number, episode in enumerate(games)
     ]

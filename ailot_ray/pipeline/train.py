@@ -5,17 +5,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
-from ailot_ray.method.iql import Transitions
+from ailot_ray.method.iql import IQL, Transitions
 from ailot_ray.methods import load_learner
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import Curve, fit_members, load_tensors, save_tensors
 from ailot_ray.pipeline.relabel import load_rewards, relabel
-from ailot_ray.store import Artefact, write_json
+from ailot_ray.store import Artefact, write_json, write_parquet
 
-CURVE = "curve.json"
+CURVE, WEIGHTS = "curve.json", "weights.parquet"
+WEIGHED = 10_000
+"""Transitions, drawn once for all, whose advantage weights are kept of the final networks."""
 MIN_EFFECTIVE_SHARE = 0.1
 """Effective share of a batch (:func:`ailot_ray.method.iql.effective_share`) below which a training is warned about."""
 _LOGGER = logging.getLogger(__name__)
@@ -62,6 +65,11 @@ def train(experiment: Experiment, seeds: Sequence[int], on_snapshot: OnSnapshot 
         for seed, folder, curve in zip(missing, folders, curves, strict=True):
             write_json(folder / CURVE, curve)
             _warn_of_few(label, seed, curve)
+        if isinstance(learner, IQL):
+            rows = np.sort(np.random.default_rng(0).permutation(len(experiment.dataset))[:WEIGHED])
+            weights = learner.weigh(torch.from_numpy(rows).to(experiment.device)).cpu().numpy()
+            for member, folder in enumerate(folders):
+                write_parquet(folder / WEIGHTS, pa.table({"row": rows, "weight": weights[member]}))
 
     return experiment.make("train", seeds, build)
 

@@ -14,6 +14,7 @@ from ailot_ray.report.figures import alignment
 from ailot_ray.report.figures.histograms import reward_histograms
 from ailot_ray.report.look import colour_of, label_of
 from ailot_ray.report.page.runs import log_tail
+from ailot_ray.report.policy import format_policy_report, load_policy_report
 from ailot_ray.report.record import Trial
 from ailot_ray.report.relabel import format_relabel_report
 
@@ -38,7 +39,7 @@ def parts(run: Trial) -> list[Part]:
         found = [Part(run.state, run.detail or _REASONS.get(run.state, ""))]
         log = log_tail(run)
         return [*found, Part("The end of its log", f"from {run.log}", text=log)] if log else found
-    return [*_rewards(run), *_portrait(run)]
+    return [*_rewards(run), *_policy(run), *_portrait(run)]
 
 
 def facts(run: Trial) -> dict[str, Any]:
@@ -73,6 +74,14 @@ def _rewards(run: Trial) -> list[Part]:
             report = replace(report, data=Source(run.data, run.data_digest), method=run.method)
             found.append(Part("The relabel report", text=format_relabel_report(report)))
     return found
+
+
+def _policy(run: Trial) -> list[Part]:
+    with contextlib.suppress(StoreError):
+        report = load_policy_report(run.folder)
+        if report is not None:
+            return [Part("The policy report", text=format_policy_report(report))]
+    return []
 
 
 def _portrait(run: Trial) -> list[Part]:
