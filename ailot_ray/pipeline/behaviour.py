@@ -48,7 +48,7 @@ def policy_report(experiment: Experiment, policy: DeterministicPolicy, policies:
         parts=parts,
         own_variance=float(np.square(policy.std, dtype=np.float64).mean()),
         effective_share=share,
-        warnings=_warnings(experiment.task, experiment.dataset, len(played), ends, kinds, share),
+        warnings=_warnings(experiment.task, experiment.dataset, played, kinds, share),
     )
 
 
@@ -107,18 +107,19 @@ def _parts(
     return parts
 
 
-def _warnings(
-    task: Task, dataset: Dataset, episodes: int, ends: list[EpisodeEnd], kinds: list[EpisodeKind], share: float | None
-) -> list[str]:
+def _warnings(task: Task, dataset: Dataset, played: pa.Table, kinds: list[EpisodeKind], share: float | None) -> list[str]:
     found = []
-    early = [end for end in ends if end.end not in (HORIZON, GOAL) and end.median <= EARLY * task.horizon]
-    if early and 2 * sum(end.episodes for end in early) >= episodes:
-        longest, count = max(end.longest for end in early), sum(end.episodes for end in early)
+    early = [
+        (end, length)
+        for end, length in zip(played["end"].to_pylist(), played["length"].to_pylist(), strict=True)
+        if end not in (HORIZON, GOAL) and length <= EARLY * task.horizon
+    ]
+    if early and 2 * len(early) >= len(played):
+        ends, longest = ", ".join(sorted({end for end, _ in early})), max(length for _, length in early)
         rare = np.minimum(dataset.lengths, longest).sum() / len(dataset)
         found.append(
-            f"ends within {longest} steps ({', '.join(end.end for end in early)}) in {count} of {episodes} episodes; "
-            f"steps that early are {rare:.1%} of the data: train longer (--iql.steps), or lower --iql.temperature to follow "
-            "the data there"
+            f"ends within {longest} steps ({ends}) in {len(early)} of {len(played)} episodes; steps that early are {rare:.1%} "
+            "of the data: train longer (--iql.steps), or lower --iql.temperature to follow the data there"
         )
     if share is not None and share < MIN_EFFECTIVE_SHARE:
         found.append(

@@ -192,3 +192,21 @@ def test_the_hand_feels_them_in_d4rls_physics_alone(name: str) -> None:
         deepest[physics] = beyond
     assert deepest["d4rl"] < 1e-12
     assert deepest["mujoco"] > 1e-4
+
+
+def test_where_nothing_touches_the_hand_moves_as_in_todays_physics() -> None:
+    """Held up, away from all else, by motors that pull."""
+    ends = []
+    for physics in ("d4rl", "mujoco"):
+        env: Any = make_env(get_task("pen-human-v1"), physics=physics)
+        env.reset(seed=0)
+        inner = env.unwrapped
+        inner.data.qpos[inner.model.joint("OBJTz").qposadr] += 1.0  # the pen
+        generator = np.random.default_rng(1)
+        for _ in range(2):
+            env.step(0.2 * generator.uniform(-1, 1, env.action_space.shape).astype(np.float32))
+        assert not any(not one.exclude for one in inner.data.contact[: inner.data.ncon])
+        ends.append((inner.data.qpos.copy(), inner.data.time))
+    np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=0, atol=1e-9)
+    assert np.abs(ends[0][0] - inner.init_qpos)[:20].max() > 1e-3
+    assert ends[0][1] == pytest.approx(ends[1][1])

@@ -45,6 +45,18 @@ def stumble(observations: Observations) -> Actions:
     return np.tanh(3.0 * observations[:, 2:5] - 5.0 * observations[:, 8:11]).astype(np.float32)
 
 
+@pytest.mark.parametrize(("horizon", "end"), [(1000, "angle"), (10, "horizon")])
+def test_an_episode_says_why_it_ended(horizon: int, end: str) -> None:
+    task = replace(HOPPER, horizon=horizon)
+    assert {episode.end for episode in roll_out(task, constant(task, 0.0), episodes=2, seed=7)} == {end}
+
+
+def test_a_fall_in_the_last_step_is_a_fall() -> None:
+    (falls,) = roll_out(HOPPER, constant(HOPPER, 0.0), episodes=1, seed=7)
+    (last,) = roll_out(replace(HOPPER, horizon=falls.length), constant(HOPPER, 0.0), episodes=1, seed=7)
+    assert (last.length, last.end) == (falls.length, "angle")
+
+
 def test_zero_policy_agrees_with_a_loop_by_hand() -> None:
     played = roll_out(HOPPER, constant(HOPPER, 0.0), episodes=3, seed=7)
     assert [episode.index for episode in played] == [0, 1, 2]
