@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -10,3 +11,10 @@ settings.register_profile("ailot", deadline=None, derandomize=True, database=Non
 settings.load_profile("ailot")
 # a shell that starts pytest in the background has SIGINT ignored, in all that pytest starts as well: tests send it
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n 2 --dist loadgroup` all tests that start Ray take turns in one process; of the others, those of a file do."""
+    for item in items:
+        name = "ray" if item.get_closest_marker("cluster") or "/cluster/" in item.path.as_posix() else item.path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(name))

@@ -1,7 +1,8 @@
 """Roll-outs: whole episodes of a policy, several environments behind one policy call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,14 @@ def choose_actions(
     return np.clip(actions, space.low, space.high)  # type: ignore[attr-defined]
 
 
+def finish(
+    task: Task, index: int, total: float, length: int, last: NDArray[np.float64], terminated: bool, info: Mapping[str, Any]
+) -> Episode:
+    """The episode that is over with the observation `last` (o,), for which the simulator told `terminated` and `info`."""
+    success = bool(info["success"]) if "success" in info else None
+    return Episode(index, total, length, success, why_ended(task.environment, last, not terminated, success))
+
+
 def roll_out(
     task: Task,
     policy: Policy,
@@ -133,9 +142,7 @@ def _play_wave(
             observations[index], reward, terminated, truncated, info = env.step(action)
             returns[index] += float(reward)
             if terminated or truncated:
-                success = bool(info["success"]) if "success" in info else None
-                end = why_ended(task.environment, observations[index], truncated and not terminated, success)
-                ended.append(Episode(index, returns[index], length, success, end))
+                ended.append(finish(task, index, returns[index], length, observations[index], terminated, info))
                 del running[index]
                 if on_episode is not None:
                     on_episode(index)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ailot_ray.config import PlayedPhysics, Target
-from ailot_ray.envs.rollout import Episode, Policy, choose_actions, episode_seed, noise_generator
+from ailot_ray.envs.rollout import Episode, Policy, choose_actions, episode_seed, finish, noise_generator
 from ailot_ray.envs.simulators import make_env
 from ailot_ray.errors import SimulatorError
 from ailot_ray.files import replacing
@@ -73,7 +73,7 @@ def record_video(
             ):
                 observation, info = env.reset(seed=episode_seed(seed, 0))
                 video.append_data(env.render())
-                undiscounted_return, length, ended = 0.0, 0, False
+                undiscounted_return, length, terminated, ended = 0.0, 0, False, False
                 while length < steps and not ended:
                     batch = observation[None].astype(np.float32)
                     action = choose_actions(task, env, policy, batch, noise, [generator])[0]
@@ -89,7 +89,7 @@ def record_video(
         raise SimulatorError(f"task {task.name}: cannot draw a video: {' '.join(str(error).split())}") from error
     finally:
         env.close()
-    return Episode(0, undiscounted_return, length, bool(info["success"]) if "success" in info else None)
+    return finish(task, 0, undiscounted_return, length, observation, terminated, info)
 
 
 def _open_mp4(path: Path, fps: float) -> Any:
