@@ -107,6 +107,8 @@ def _rewards(facts: Facts) -> Key:
     return {"data": facts.data_key(), "reward": facts.section("reward"), **shuffled}
 
 
+D4RL_PHYSICS = 2
+"""Version of what `envs/bodies.py` and `envs/contacts.py` make of D4RL's physics; the first knew no contacts with boxes."""
 _NO_PART_OF_A_SCORE = ("data", "parts", "references")
 """Fields of a task on which no score depends, or not beside the rest."""
 
@@ -118,7 +120,7 @@ def _scores(facts: Facts) -> Key:
     evaluation = asdict(facts.config.evaluation)
     del evaluation["physics"]
     if facts.physics == "d4rl" and facts.config.evaluation.simulator != "d4rl":  # no key from before there was a choice has it
-        evaluation["physics"] = "d4rl"
+        evaluation["physics"] = f"d4rl {D4RL_PHYSICS}"
     return about | {"evaluation": evaluation}
 
 

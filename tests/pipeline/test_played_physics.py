@@ -2,13 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from data.synthetic import episodes, write_hdf5
 
-from ailot_ray import tasks
-from ailot_ray.config import Config, EvaluationConfig
+from ailot_ray import stages, tasks
+from ailot_ray.config import Config, EvaluationConfig, PlayedPhysics
 from ailot_ray.envs import make_env
 from ailot_ray.errors import ConfigError
 from ailot_ray.files import sha256_of
@@ -88,6 +88,21 @@ def test_auto_and_what_it_comes_to_are_one_result(open_experiment: OpenExperimen
     assert digest(data=genuine) == digest(data=genuine, evaluation=EvaluationConfig(3, 1, physics="d4rl"))
     assert digest() == digest(evaluation=EvaluationConfig(3, 1, physics="mujoco"))
     assert digest() != digest(evaluation=EvaluationConfig(3, 1, physics="d4rl"))
+
+
+def test_scores_of_an_older_version_of_d4rls_physics_are_made_again(
+    open_experiment: OpenExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digests() -> dict[str, str]:
+        return {
+            physics: open_experiment("bc", evaluation=EvaluationConfig(3, 1, physics=physics)).digest("scores", 0)
+            for physics in get_args(PlayedPhysics)
+        }
+
+    before = digests()
+    monkeypatch.setattr(stages, "D4RL_PHYSICS", stages.D4RL_PHYSICS + 1)
+    after = digests()
+    assert {name for name in before if before[name] != after[name]} == {"d4rl"}
 
 
 @pytest.fixture
