@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import ray
 import torch
+import yaml
 from filelock import FileLock, Timeout
 
 from ailot_ray.cluster.facts import DriverContext
@@ -21,6 +23,7 @@ from ailot_ray.errors import AilotError
 WORKER_ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of a configuration mean the driver's folder
     "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less a group: a node that goes away is survived by the store
     "RAY_AIR_NEW_OUTPUT": "0",  # or Tune draws a box whatever it is told
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command; Tune would go on to the table of what there is
@@ -98,12 +101,17 @@ def _start(options: ClusterOptions, address: str | None) -> None:
     local = address is None
     if address:
         require_answer(address)  # where nobody answers, Ray would go on trying for minutes
+    # Ray Train's watchdogs look for "the" Ray of a machine, and find none where there are two: a stopped trial kept its CPUs
+    port = _free_port()
+    head = address or f"{ray.util.get_node_ip_address()}:{port}"  # type: ignore[no-untyped-call]
+    if local:
+        os.environ["RAY_GCS_SERVER_PORT"] = str(port)
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # that tokens are on is as it should be
     try:
         ray.init(
             address=address or "local",
             num_cpus=(options.workers or os.cpu_count()) if local else None,
-            runtime_env={"env_vars": WORKER_ENVIRONMENT},
+            runtime_env={"env_vars": WORKER_ENVIRONMENT | {"RAY_ADDRESS": head}},
             logging_level=logging.WARNING,
             log_to_driver=True,
         )
@@ -113,6 +121,14 @@ def _start(options: ClusterOptions, address: str | None) -> None:
         raise ClusterError(
             f"no Ray at {where} ({reason}): check --address, or leave it out to start Ray on this machine"
         ) from error
+    finally:
+        os.environ.pop("RAY_GCS_SERVER_PORT", None)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
 
 
 def gpus_per_worker(options: ClusterOptions) -> float:
@@ -123,11 +139,39 @@ def gpus_per_worker(options: ClusterOptions) -> float:
 
 
 def capacity(options: ClusterOptions) -> int:
-    """How many workers the connected cluster runs side by side: by its GPUs and their shares, else by its cores."""
-    share, resources = gpus_per_worker(options), _resources()
-    count = int(resources.get("GPU", 0) / share) if share else int(resources.get("CPU", 1))
-    # GPU nodes may come only when they are asked for: then the limit is the user's word
-    return max(1, options.workers or count) if share else max(1, min(count, options.workers or count))
+    """How many workers the connected cluster runs side by side, by its GPUs and their shares, else by its cores.
+
+    Nodes that its autoscaler may still add count as well: they come when they are asked for, and not before.
+    """
+    share = gpus_per_worker(options)
+    kind, each = ("GPU", share) if share else ("CPU", 1.0)
+    count = max(int(_resources().get(kind, 0) / each), _workers_at_most(kind, each))
+    if share and options.workers:  # the user's word, where nothing here knows what may come
+        return options.workers
+    return max(1, min(count, options.workers or count))
+
+
+CLUSTER_FILE = Path("~/ray_bootstrap_config.yaml")
+"""Where `ray up` leaves the cluster's file on its head."""
+
+
+def _workers_at_most(kind: str, each: float) -> int:
+    """Workers that take `each` of `kind` on all nodes that the cluster's file allows; 0 where there is no autoscaler here."""
+    file = CLUSTER_FILE.expanduser()
+    if not file.exists() or ray.get_runtime_context().gcs_address.rpartition(":")[0] not in _own_addresses():
+        return 0
+    settings = yaml.safe_load(file.read_text())
+    types = settings.get("available_node_types", {})
+    left = int(settings.get("max_workers", 0))
+    workers = 0
+    for node in sorted((node for node in types.values()), key=lambda node: -node.get("resources", {}).get(kind, 0)):
+        nodes = min(left, int(node.get("max_workers", left)))
+        workers, left = workers + nodes * int(node.get("resources", {}).get(kind, 0) / each), left - nodes
+    return workers
+
+
+def _own_addresses() -> tuple[str, ...]:
+    return "127.0.0.1", ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
 
 
 def worker_resources(options: ClusterOptions) -> dict[str, float]:

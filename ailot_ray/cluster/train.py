@@ -18,7 +18,8 @@ from typing import Any
 import ray
 import ray.train
 from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
+from ray.train.backend import Backend
+from ray.train.torch import TorchConfig, TorchTrainer
 
 from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
@@ -43,6 +44,14 @@ class _Assignment:
     """Where a worker writes why going on is useless."""
 
 
+class _NoProcessGroup(TorchConfig):
+    """Workers that exchange no gradients need none: NCCL would have to be there, and refuses two shares of one GPU."""
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        return Backend
+
+
 def fit_by_train(
     origin: DriverContext, job: Job, options: ClusterOptions, workers: int | None = None, callbacks: Sequence[Any] = ()
 ) -> None:
@@ -60,6 +69,7 @@ def fit_by_train(
     trainer = TorchTrainer(
         _work,
         train_loop_config={"assignment": _Assignment(origin, job, share, verdict)},
+        torch_config=_NoProcessGroup(),
         scaling_config=ScalingConfig(
             num_workers=count,
             use_gpu=share > 0,

@@ -168,7 +168,7 @@ def _tune(
             num_samples=sweep.samples if sweep.space else 1,
             search_alg=OptunaSearch(seed=0) if sweep.space else None,
             scheduler=scheduler,
-            max_concurrent_trials=max(1, capacity(options) // workers),
+            max_concurrent_trials=_at_once(options, by_train, workers),
             trial_name_creator=lambda trial: trial_name(sweep, trial.config["settings"]),
             trial_dirname_creator=lambda trial: trial_name(sweep, trial.config["settings"]),
         ),
@@ -194,6 +194,13 @@ def _tune(
             stopped.append(chosen)
     trials = ran if sweep.space else settings
     return SweepResult(sweep, trials, _scores(origin, sweep, trials), failures, stopped)
+
+
+def _at_once(options: ClusterOptions, by_train: bool, workers: int) -> int | None:
+    """Trials at once. None in their own processes: those that wait for a place are what an autoscaler adds nodes for."""
+    if by_train:  # a trial itself takes no place, only its worker group does
+        return max(1, capacity(options) // workers)
+    return options.workers
 
 
 def _space(sweep: Sweep) -> dict[str, Any]:
