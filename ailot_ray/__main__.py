@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if given[0] == "--version":
-        code = importlib.import_module("ailot_ray.store").code_version()
+        code = importlib.import_module("ailot_ray.provenance").code_version()
         changed = ", with changes since" if code.dirty else ""
         print(f"ailot_ray {code.version}" + (f" ({code.commit[:12]}{changed})" if code.commit else ""))
         return 0

@@ -11,18 +11,15 @@ when it is sealed, and again when its size or its time of change differ from wha
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
 import platform
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +29,7 @@ import pyarrow.parquet as pq
 
 from ailot_ray.errors import StoreError
 from ailot_ray.files import locked, replacing, sha256_of, synchronise
+from ailot_ray.provenance import code_version, run_facts
 from ailot_ray.records import CodeVersion, Manifest, RunRecord, read_record
 
 MANIFEST, RUN = "manifest.json", "run.json"
@@ -178,7 +176,7 @@ class Store:
                 self.note("began", kind, digest_of(kind, key))
             began = time.time()
             build(work)
-            facts = _run_facts(amount, sources or {})
+            facts = run_facts(amount, sources or {})
             return [self._seal(kind, task, key, folder, began, facts) for key, folder in zip(keys, work, strict=True)]
 
     def _seal(self, kind: str, task: str, key: Key, work: Path, began: float, facts: RunRecord) -> Artefact:
@@ -253,43 +251,3 @@ def read_journal(root: Path) -> list[dict[str, Any]]:
     """Everything that was begun and finished in the store at `root`, in the order of time."""
     lines = (line for path in (root / ".journal").glob("*.jsonl") for line in path.read_text().splitlines())
     return sorted((json.loads(line) for line in lines), key=lambda entry: entry["time"])
-
-
-def _run_facts(amount: int, sources: Mapping[str, str]) -> RunRecord:
-    return RunRecord(
-        finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        seconds=0.0,
-        host=platform.node(),
-        machine=f"{platform.machine()}, {os.cpu_count()} cores",
-        python=platform.python_version(),
-        packages={name: _version(name) for name in ("torch", "numpy", "mujoco", "gymnasium")},
-        amount=amount,
-        sources=dict(sources),
-    )
-
-
-@functools.cache
-def code_version() -> CodeVersion:
-    """The package's version and, where it runs from a git checkout, the commit and whether files have changed since."""
-    version = _version("ailot-ray") or "unknown"
-    home = Path(__file__).parent
-    commit = _git(home, "rev-parse", "HEAD")
-    if not commit or not _git(home, "ls-files", "store.py"):  # none, or the repository of somebody else around it
-        return CodeVersion(version)
-    return CodeVersion(version, commit, bool(_git(home, "status", "--porcelain", "--", ".")))
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _version(package: str) -> str | None:
-    """None where it is not installed: a machine that only trains needs no simulator."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "ailot_ray"
 LAYERS = (
     {"errors"},
     {"plugins", "files", "records", "memory", "bounds", "lazy"},
-    {"methods"},
+    {"methods", "provenance"},
     {"config"},
     {"minari_fetch", "parts"},
     {"task_files", "ogbench_tasks"},

@@ -9,7 +9,8 @@ import pytest
 from test_store import KEY, OTHER, Build, edit_manifest, store
 
 from ailot_ray.errors import StoreError
-from ailot_ray.store import Store, code_version, digest_of, open_artefact, read_journal
+from ailot_ray.provenance import code_version
+from ailot_ray.store import Store, digest_of, open_artefact, read_journal
 
 __all__ = ["store"]  # a fixture
 

@@ -21,6 +21,9 @@ else:
     record = Lazy("ailot_ray.report.record")
 
 
+MAX_WARNINGS = 5
+
+
 def warn_of_policies(trials: "Sequence[Trial]") -> None:
     """Print what the trials' policy reports warn of, each warning once with the methods and seeds that it is of."""
     found: dict[str, list[str]] = {}
@@ -28,8 +31,11 @@ def warn_of_policies(trials: "Sequence[Trial]") -> None:
         report = policy.load_policy_report(trial.folder)
         for warning in report.warnings if report else []:
             found.setdefault(warning, []).append(f"{trial.method} seed {trial.seed}")
-    for warning, whose in found.items():
+    for warning, whose in [*found.items()][:MAX_WARNINGS]:
         print(f"warning: {', '.join(whose)}: {warning}", file=sys.stderr)
+    if len(found) > MAX_WARNINGS:
+        more = f"{len(found) - MAX_WARNINGS} more warnings"
+        print(f"warning: {more}: `evaluate` prints the report of each policy, and the page shows it", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)

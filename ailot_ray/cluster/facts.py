@@ -19,7 +19,10 @@ from ailot_ray.memory import keep_freed_memory
 from ailot_ray.pipeline import Experiment
 from ailot_ray.store import Store
 
-PACKAGES = ("ray", "torch", "numpy", "pyarrow", "mujoco", "gymnasium")
+PACKAGES = (
+    *("ray", "torch", "numpy", "numba", "scipy", "POT", "pyarrow"),
+    *("mujoco", "gymnasium", "gymnasium-robotics"),
+)
 """Packages whose version can change a result or break the talk between nodes."""
 TOKENS = ".nodes"
 NFS_SECONDS = 5.0

@@ -73,7 +73,9 @@ def test_run_compares_every_method(work: Command, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("ailot_ray.cli.run.show_policy", lambda verb, *which: shown.extend(which))
     ended = work("run", "--methods", *METHODS, "--seeds", 0, 1, "--video", tmp_path / "film.mp4", "--json")
     assert shown == ["ailot", 0, tmp_path / "film.mp4"], "AILOT's first seed, before any baseline's"
-    assert ended.status == 0 and not ended.err
+    assert ended.status == 0
+    warned = ended.err.splitlines()
+    assert 0 < len(warned) <= 6 and all(line.startswith("warning: ") for line in warned), "so little training falls at once"
     rows = {row["method"]: row for row in ended.json["rows"]}
     assert set(rows) == {"dataset", *METHODS}
     for method in METHODS:

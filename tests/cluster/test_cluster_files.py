@@ -174,10 +174,16 @@ def test_the_kubernetes_file_follows_the_settings(settings: Settings) -> None:
         assert {"name": "storage", "mountPath": MOUNT} in container["volumeMounts"] and "nfs" in pod["volumes"][0]
     for name, group in groups.items():
         assert (group["minReplicas"], group["maxReplicas"]) == (kinds[name]["min_workers"], kinds[name]["max_workers"])
+        shares = 1 / 0.25  # of the documented command; each takes a core
+        assert int(group["rayStartParams"]["num-cpus"]) >= shares
     assert groups["gpu-spot"]["priority"] > groups["gpu-on-demand"]["priority"]
 
 
 def test_a_kubernetes_job_holds_the_same_cluster() -> None:
     job = read("docs/cluster/kuberay-job.yaml")
     assert job["kind"] == "RayJob" and "sweep_tau.py --address auto" in job["spec"]["entrypoint"]
+    program, *flags = job["spec"]["entrypoint"].split()[1:]
+    asked = dict(zip(flags[::2], flags[1::2], strict=True))
+    assert program.endswith("/sweep_tau.py") and asked["--gpus-per-worker"] == "0.25"
+    assert asked["--store"].startswith(MOUNT) and asked["--data-dir"].startswith(MOUNT), "all nodes see these"
     assert job["spec"]["rayClusterSpec"] == CLUSTER["spec"] and job["spec"]["shutdownAfterJobFinishes"] is True
