@@ -39,15 +39,16 @@ _OGBENCH = (
 )
 _COLLECT = "ailot-ray data collect --env Hopper-v4 --policy random --transitions 300 --output random.hdf5"
 _EVALUATE = f"ailot-ray evaluate --task hopper-builtin --method bc {TINY} --workers 1"
-_HTML = "mkdir -p empty && ailot-ray results --store empty --html page.html"
+_REWARDS = f"ailot-ray relabel --task hopper-builtin --method otr {TINY} --workers 1"
+_HTML = "ailot-ray results --html page.html"
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "ray": ("ailot-ray doctor --task hopper-builtin",),
-    "page": (_HTML,),
+    "ray": (f"ailot-ray train --task hopper-builtin --method bc {TINY} --seeds 0 1 --workers 2",),
+    "page": (_REWARDS, _HTML),
     "d4rl": (_COLLECT, "ailot-ray data inspect --task hopper-medium-v2 --data random.hdf5", _EVALUATE),
     "minari": ("python -c 'import minari, huggingface_hub'", _COLLECT),
     "ogbench": (f'python -c "{_OGBENCH}"',),
     "trackers": ("python -c 'import wandb, tensorboard'",),
-    "pot": (f"ailot-ray relabel --task hopper-builtin --method otr {TINY} --transport.solver exact --experts 1 --workers 1",),
+    "pot": (f"{_REWARDS} --transport.solver exact",),
     "all": (_EVALUATE, f"ailot-ray run --task hopper-builtin --methods bc otr {TINY} --workers 2", _HTML),
 }
 """What works with an extra alone."""
