@@ -57,6 +57,19 @@ def test_what_a_page_names_is_there(page: Path) -> None:
         assert (ROOT / name).is_file(), name
 
 
+def anchors(page: Path) -> set[str]:
+    """What GitHub and Python's Markdown both call the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_headings_that_a_page_links_to_are_there(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([\w/.-]*)#([^)]+)\)", page.read_text()):
+        other = page.parent / target if target else page
+        assert anchor in anchors(other), f"{target}#{anchor}"
+
+
 def test_commands_are_found_with_their_ends() -> None:
     text = """
     python -m ailot_ray tasks        # what there is
