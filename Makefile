@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STORE ?= store/quickstart
 
-.PHONY: setup quickstart test lint types check clean
+.PHONY: setup quickstart test test-newest test-slow lint types check docs wheel clean
 
 setup: .venv/ready
 
@@ -31,7 +31,23 @@ types: setup
 test: setup
 	$(BIN)/pytest -n 2 --dist loadgroup
 
+test-slow: setup
+	$(BIN)/pytest -m slow
+
+test-newest:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pytest
+
+docs:
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet -r docs/requirements.txt
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+wheel:
+	$(PYTHON) experiments/tools/check_wheel.py --extras all
+
 check: lint types test
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-docs build site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,6 @@ for another remote than Minari's own; on this machine both are the dataset ID.
 
 import contextlib
 import difflib
-import importlib
 import io
 import json
 import logging
@@ -23,6 +22,7 @@ from typing import Any
 from ailot_ray.config import MINARI
 from ailot_ray.errors import ConfigError, DataError, one_line
 from ailot_ray.files import locked
+from ailot_ray.lazy import require
 
 _LOGGER = logging.getLogger(__name__)
 _FORBIDDEN = ContextVar("_FORBIDDEN", default=False)
@@ -114,9 +114,9 @@ def check_dataset(reference: str, folder: Path) -> tuple[int, int]:
 def _minari(reference: str) -> Any:
     """Minari, which is heavy to import."""
     try:
-        return importlib.import_module("minari")
-    except ModuleNotFoundError as error:
-        raise DataError(f"{reference} needs {error.name}: run `pip install minari==0.5.4`") from error
+        return require("minari")
+    except ImportError as error:
+        raise DataError(f"{reference} needs Minari: {error}") from error
 
 
 def _download(reference: str, remote: str | None, identity: str, root: Path) -> None:

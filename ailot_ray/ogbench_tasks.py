@@ -1,7 +1,7 @@
 """OGBench's single-task environments on states, as a Task's fields: ``pointmaze-medium-navigate-singletask-task1-v0``.
 
 Names, sizes and horizons are those that OGBench 1.2 registers, and the kinds of data those that its `commands.sh` makes; they
-stand here as well because the package is optional (requirements-ogbench.txt). One file serves the five tasks of an environment
+stand here as well because the package is optional (the extra `ogbench`). One file serves the five tasks of an environment
 and its default, which goes by the name without a number. A score is 100 · the share of episodes that reach the goal, as OGBench
 reports it.
 """
@@ -22,7 +22,7 @@ from ailot_ray.errors import AilotError
 OGBENCH_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"
 EPISODES = 50
 """Evaluation episodes of a task, as in OGBench's own code."""
-_INSTALL = "run `pip install --no-deps -r requirements-ogbench.txt`"
+_INSTALL = "run `pip install 'ailot-ray[ogbench]'`"
 
 
 class Family(NamedTuple):

@@ -12,7 +12,7 @@ from ailot_ray.cli.options import Work
 from ailot_ray.config import Config
 from ailot_ray.errors import ConfigError
 from ailot_ray.files import replacing
-from ailot_ray.lazy import Lazy
+from ailot_ray.lazy import Lazy, MissingExtraError
 from ailot_ray.mazes import MAZES
 from ailot_ray.tasks import get_task
 
@@ -69,8 +69,12 @@ def show_results(trials: "Sequence[Trial]", folder: Path, style: "Style" = "text
         return {"rows": tables.as_json(rows)}
     parquet = results.write_results(trials, folder)
     curves, scores = folder / "learning_curves.png", folder / "scores.png"
-    overview.plot_learning_curves(trials, curves)
-    overview.plot_scores(trials, scores)
+    try:
+        overview.plot_learning_curves(trials, curves)
+        overview.plot_scores(trials, scores)
+    except MissingExtraError as error:  # the table and the file stand without them
+        _LOGGER.warning("the plots are left out: %s", error)
+        return {"rows": tables.as_json(rows), "results": str(parquet), "plots": []}
     if style == "text":
         print(f"\n{parquet}, one row a trial\n{curves}\n{scores}")
     return {"rows": tables.as_json(rows), "results": str(parquet), "plots": [str(curves), str(scores)]}

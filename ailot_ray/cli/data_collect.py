@@ -10,12 +10,11 @@ from ailot_ray.lazy import Lazy
 from ailot_ray.tasks import get_task
 
 if TYPE_CHECKING:
-    from ailot_ray import pipeline
     from ailot_ray.envs import custom
-    from ailot_ray.pipeline import mixture
+    from ailot_ray.pipeline import collect, mixture
 else:
     custom = Lazy("ailot_ray.envs.custom")
-    pipeline = Lazy("ailot_ray.pipeline")
+    collect = Lazy("ailot_ray.pipeline.collect")
     mixture = Lazy("ailot_ray.pipeline.mixture")
 
 
@@ -67,8 +66,8 @@ class Collect(Verb):
         if task.domain == "ogbench":
             raise ConfigError(f"--task {task.name}: OGBench's data are NPZ; make some with experiments/tools/make_ogbench.py")
         count = None if self.episodes else self.transitions or 10_000
-        collection = pipeline.Collection(task, members, count, self.episodes, self.seed)
-        report = pipeline.collect_dataset(collection, self.output, overwrite=self.overwrite)
+        collection = collect.Collection(task, members, count, self.episodes, self.seed)
+        report = collect.collect_dataset(collection, self.output, overwrite=self.overwrite)
         for text, played in zip(self.policy, report["policies"], strict=True):
             mean = "–" if played["mean_return"] is None else f"{played['mean_return']:.1f}"
             print(f"{text}: {played['transitions']:,} transitions, {played['episodes']} whole episodes, mean return {mean}")

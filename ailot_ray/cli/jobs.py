@@ -1,5 +1,7 @@
 """Stages of several methods and seeds: in this process where one is enough, on Ray where more can work side by side."""
 
+import importlib.util
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,8 @@ from ailot_ray.pipeline import Experiment, run_stage
 from ailot_ray.pipeline.align import SHARD
 from ailot_ray.stages import Verb
 from ailot_ray.store import Artefact, Store
+
+_LOGGER = logging.getLogger(__name__)
 
 FEW_PARTS = 8
 """An alignment of no more parts is done before Ray has started."""
@@ -52,6 +56,9 @@ def _worth_ray(
     if options.address is not None:
         return True
     if options.workers == 1:
+        return False
+    if options.workers is None and importlib.util.find_spec("ray") is None:
+        _LOGGER.warning("one thing at a time, as ray is not installed: `pip install 'ailot-ray[ray]'` works on all cores")
         return False
     if len(methods) * len(seeds) > 1:
         return True

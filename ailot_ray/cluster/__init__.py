@@ -1,7 +1,8 @@
 """Ray: the only rooms that import it. These names are imported when first used: a command line starts without Ray."""
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from ailot_ray.lazy import require
 
 if TYPE_CHECKING:
     from ailot_ray.cluster.doctor import examine
@@ -45,4 +46,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(require(f"{__name__}.{_HOME[name]}"), name)

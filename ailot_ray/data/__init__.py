@@ -3,17 +3,23 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ailot_ray.config import MINARI, Config
 from ailot_ray.data.builtin import read_builtin
-from ailot_ray.data.d4rl import read_d4rl
 from ailot_ray.data.digests import check_sidecar
 from ailot_ray.data.minari_sets import read_minari
 from ailot_ray.data.ogbench_files import read_ogbench
 from ailot_ray.data.trajectories import Dataset
 from ailot_ray.errors import DataError
 from ailot_ray.files import file_state
+from ailot_ray.lazy import Lazy
 from ailot_ray.tasks import Task, get_task
+
+if TYPE_CHECKING:
+    from ailot_ray.data import d4rl
+else:
+    d4rl = Lazy("ailot_ray.data.d4rl")
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -60,7 +66,7 @@ def _read_once(path: Path, task: Task, substituted: bool, flag: str) -> Dataset:
     key = (str(path), file_state(path), repr(task), substituted)
     if key not in _read:
         check_sidecar(path)
-        read = read_ogbench if task.domain == "ogbench" else read_d4rl
+        read = read_ogbench if task.domain == "ogbench" else d4rl.read_d4rl
         dataset = _recognise(read(path, task, substituted=substituted, flag=flag), task)
         while len(_read) >= _KEPT:
             _read.pop(next(iter(_read)))

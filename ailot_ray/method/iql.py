@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ailot_ray.config import IQLConfig
@@ -290,6 +290,7 @@ class DeterministicPolicy:
         """Standard deviation of π(a|s) in each action dimension, (a,)."""
 
     @torch.no_grad()
-    def __call__(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        actions: NDArray[np.float32] = self.actor(torch.from_numpy(observations)[None])[0].numpy()
+    def __call__(self, observations: ArrayLike) -> NDArray[np.float32]:
+        states = torch.from_numpy(np.array(observations, np.float32))  # an environment's own are often float64, or read-only
+        actions: NDArray[np.float32] = self.actor(states[None])[0].numpy()
         return actions

@@ -8,7 +8,6 @@ Weights are 1/length on real steps only. OTR pads to 1000 steps and weighs by 1/
 too little mass to satisfy the expert's marginal; that is not done here, for OTR's own preset either.
 """
 
-import importlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ailot_ray.config import Metric, TransportConfig
+from ailot_ray.lazy import require
 from ailot_ray.method.acceleration import fast
 from ailot_ray.method.diagnostics import Coherence, temporal_coherence
 from ailot_ray.method.sinkhorn import SINGLE_PRECISION, Coupling, Couplings, sinkhorn
@@ -113,7 +113,7 @@ def _solution(cost: Tensor, config: TransportConfig) -> Coupling:
     """The coupling of one problem, by the configured solver."""
     epsilon = absolute_epsilon(cost, config)
     if config.solver in ("pot", "exact"):
-        pot = importlib.import_module("ailot_ray.method.pot")  # heavy, and hardly ever asked for
+        pot = require("ailot_ray.method.pot")  # heavy, and hardly ever asked for
         exact: Couplings = (
             pot.exact(cost, config.tolerance)
             if config.solver == "exact"

@@ -6,14 +6,13 @@
 A stage is a loop around `method/` and nothing more; it knows no Ray, so it runs in a test, a notebook or a worker alike. Every
 one can be killed at any moment: called again, it goes on from its last checkpoint or part and ends in the same bytes.
 
-    collect ─► a file in D4RL's schema: episodes of policies, for tasks that have no dataset yet
+    collect.py ─► a file in D4RL's schema: episodes of policies, for tasks that have no dataset yet
 """
 
 from collections.abc import Callable, Sequence
 
 from ailot_ray.pipeline.align import align
-from ailot_ray.pipeline.arrays import relabel_arrays
-from ailot_ray.pipeline.collect import Collection, collect_dataset
+from ailot_ray.pipeline.arrays import example_arrays, relabel_arrays, train_arrays
 from ailot_ray.pipeline.diagnose import diagnose
 from ailot_ray.pipeline.evaluate import evaluate, load_policy, record_policy, reopen, score_snapshot
 from ailot_ray.pipeline.experiment import Experiment
@@ -24,12 +23,11 @@ from ailot_ray.stages import Verb
 from ailot_ray.store import Artefact
 
 __all__ = [
-    "Collection",
     "Experiment",
     "align",
-    "collect_dataset",
     "diagnose",
     "evaluate",
+    "example_arrays",
     "load_policy",
     "load_report",
     "load_rewards",
@@ -42,6 +40,7 @@ __all__ = [
     "run_stage",
     "score_snapshot",
     "train",
+    "train_arrays",
 ]
 
 _RUN: dict[Verb, Callable[[Experiment, Sequence[int]], list[Artefact]]] = {

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +13,21 @@ from numpy.typing import NDArray
 from ailot_ray.config import Config, Target, with_settings
 from ailot_ray.data.builtin import SOURCE
 from ailot_ray.data.trajectories import scores
-from ailot_ray.envs import Episode, record_video, roll_out
 from ailot_ray.errors import AilotError, DataError, StoreError
+from ailot_ray.lazy import Lazy, require
 from ailot_ray.method.iql import DeterministicPolicy
 from ailot_ray.pipeline.behaviour import policy_report
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import load_tensors
-from ailot_ray.pipeline.physics import told_physics
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps, train
 from ailot_ray.progress import progress_bar
 from ailot_ray.records import DataRecord, ExpertRecord, TrialRecord, read_record
 from ailot_ray.store import CHECKPOINTS, Artefact, open_artefact, write_json, write_parquet
+
+if TYPE_CHECKING:
+    from ailot_ray.envs import rollout, video
+else:  # simulators, which rewards and policies do without
+    rollout, video = Lazy("ailot_ray.envs.rollout"), Lazy("ailot_ray.envs.video")
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -95,16 +100,17 @@ def reopen(scores: Path, data: Path | None = None) -> tuple[Experiment, int]:
     return experiment, record.seed
 
 
-def record_policy(experiment: Experiment, seed: int, path: Path) -> Episode:
+def record_policy(experiment: Experiment, seed: int, path: Path) -> "rollout.Episode":
     """Write a video of the first episode that scores a seed's final policy; trains whatever is missing first."""
     policy = load_policy(train(experiment, [seed])[0].folder)
-    noise, physics = _noise(experiment, policy), experiment.physics
-    return record_video(experiment.task, policy, path, seed, target=_target(experiment), noise=noise, physics=physics)
+    noise, played = _noise(experiment, policy), experiment.physics
+    return video.record_video(experiment.task, policy, path, seed, target=_target(experiment), noise=noise, physics=played)
 
 
 def _warn_of_physics(experiment: Experiment) -> None:
     """Say where a few steps of the data repeat in the other physics than the policy is to be played in."""
-    told, played = told_physics(experiment.dataset), experiment.physics
+    told = require("ailot_ray.pipeline.physics").told_physics(experiment.dataset)
+    played = experiment.physics
     if told is not None and told != played:
         _LOGGER.warning(
             "%s was recorded in other physics (%s) than policies are played in (%s): "
@@ -158,12 +164,12 @@ def _play(experiment: Experiment, seed: int, step: int, folder: Path, policy: De
 
             simulator, noise = experiment.config.evaluation.simulator, _noise(experiment, policy)
             where = simulator, _target(experiment)
-            games = roll_out(experiment.task, policy, episodes, seed, ended, *where, noise, experiment.physics)
+            games = rollout.roll_out(experiment.task, policy, episodes, seed, ended, *where, noise, experiment.physics)
         write_parquet(part, _table(experiment, step, games))
     return pq.read_table(part)
 
 
-def _table(experiment: Experiment, step: int, games: list[Episode]) -> pa.Table:
+def _table(experiment: Experiment, step: int, games: "list[rollout.Episode]") -> pa.Table:
     rows = [
         {
             "step": step,

@@ -13,13 +13,12 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ailot_ray.data.scaling import to_unit
-from ailot_ray.envs import Policy
 from ailot_ray.errors import ConfigError, DataError
 from ailot_ray.files import sha256_of
 from ailot_ray.method.iql import DeterministicPolicy
@@ -27,6 +26,9 @@ from ailot_ray.pipeline.fit import load_tensors
 from ailot_ray.pipeline.train import snapshot_name
 from ailot_ray.store import open_artefact
 from ailot_ray.tasks import Task
+
+if TYPE_CHECKING:
+    from ailot_ray.envs import Policy
 
 RANDOM = "random"
 _ALGORITHMS = {"clip_range": "PPO", "target_entropy": "SAC", "target_policy_noise": "TD3", "gae_lambda": "A2C"}
@@ -92,10 +94,10 @@ class Actor:
     task: Task
     digest: str | None
     """SHA-256 of the file the policy came from."""
-    policy: Policy | None
+    policy: "Policy | None"
     """Observations (B, o) to actions (B, a) in ±1; None is uniformly random."""
 
-    def with_noise(self, rng: np.random.Generator) -> Policy:
+    def with_noise(self, rng: np.random.Generator) -> "Policy":
         """The policy with the member's noise, drawn from `rng`."""
 
         def act(observations: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,7 +145,7 @@ def _load_own(member: Member, folder: Path, task: Task) -> Actor:
     return Actor(member, task, sha256_of(path), DeterministicPolicy(parameters))
 
 
-def _load_sb3(path: Path, member: Member, task: Task) -> Policy:
+def _load_sb3(path: Path, member: Member, task: Task) -> "Policy":
     """A model of Stable-Baselines3. Its file holds pickles, which loading executes: only those of one's own, or of friends."""
     if member.step is not None:
         raise ConfigError(f"--policy {member.what}: step is for folders of policies; a .zip holds one policy")

@@ -150,5 +150,7 @@ def test_what_cannot_be_used_is_one_line(root: Path, monkeypatch: pytest.MonkeyP
     for name in ("minari", "ailot_ray.data.minari_sets"):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "minari", None)
-    with pytest.raises(DataError, match=r"minari:toy/ended-v0 needs minari: run `pip install minari==0.5.4`"):
+    with pytest.raises(
+        DataError, match=r"minari:toy/ended-v0 needs Minari: minari is not installed: run `pip install 'ailot-ray\[minari\]'`"
+    ):
         load_dataset(Config(task=reference))

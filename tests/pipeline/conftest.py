@@ -24,7 +24,7 @@ _COUNTED = {
     "ailot_ray.pipeline.fit": ("fit",),
     "ailot_ray.pipeline.align": ("align_pair",),
     "ailot_ray.pipeline.relabel": ("rewards_from_costs",),
-    "ailot_ray.pipeline.evaluate": ("roll_out",),
+    "ailot_ray.envs.rollout": ("roll_out",),
 }
 
 OpenExperiment = Callable[..., Experiment]

@@ -1,5 +1,7 @@
 """The package as a library: arrays in, policies out, nothing global changed, nothing read twice."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 import torch
 
 import ailot_ray
-from ailot_ray import Config, evaluate, load_policy, relabel, relabel_arrays, train
+from ailot_ray import Config, evaluate, example_arrays, load_policy, relabel, relabel_arrays, train, train_arrays
 from ailot_ray.config import ICVFConfig
 from ailot_ray.data import d4rl
 from ailot_ray.data.trajectories import Dataset
@@ -49,6 +51,47 @@ def test_arrays_that_do_not_go_together(change: dict[str, Any], error: type[Ailo
     given: dict[str, Any] = {"observations": np.zeros((5, 3)), "lengths": [2, 3], "experts": [np.zeros((4, 3))]}
     with pytest.raises(error, match=says):
         relabel_arrays(**(given | {"store": tmp_path / "store", "config": Config(method="otr")} | change))
+
+
+def test_rewards_of_arrays_are_learned_from_as_they_are(tmp_path: Path) -> None:
+    """A two-armed bandit: of actions around ±0.8 the positive ones are rewarded, so the policy goes there; and the reverse."""
+    rng = np.random.default_rng(0)
+    actions = rng.choice([-0.8, 0.8], (600, 1)) + 0.1 * rng.normal(size=(600, 1)).clip(-1, 1)
+    states = rng.normal(size=(600, 2))
+    config = Config(device="cpu", iql=replace(TINY["iql"], steps=600, batch_size=64, learning_rate=3e-3))
+    for sign in (1, -1):
+        rewards = 3.0 * (sign * actions[:, 0] > 0)
+        given = (states, actions, [20] * 30, rewards, tmp_path / "store", config)
+        policy = train_arrays(*given, terminals=np.ones(600))
+        found = policy(states.astype(np.float32))
+        assert found.shape == (600, 1) and sign * found.mean() > 0.5, sign
+        assert np.array_equal(train_arrays(*given, terminals=np.ones(600))(states.astype(np.float32)), found)
+    kept = [json.loads(path.read_text())["key"] for path in (tmp_path / "store" / "policies").glob("*/manifest.json")]
+    assert len(kept) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"actions": np.full((5, 2), 1.5)}, "1.5.*±1"),
+        ({"actions": np.zeros(5)}, r"\(N, a\)"),
+        ({"actions": np.zeros((5, 0))}, r"\(N, a\)"),
+        ({"actions": np.zeros((4, 2))}, "actions"),
+        ({"rewards": np.zeros(4)}, "rewards"),
+        ({"rewards": np.full(5, np.inf)}, "rewards.*not finite"),
+        ({"terminals": np.zeros(3)}, "terminals"),
+    ],
+)
+def test_arrays_that_no_policy_can_be_learned_from(change: dict[str, Any], says: str, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"observations": np.zeros((5, 3)), "lengths": [2, 3], "actions": np.zeros((5, 2))}
+    with pytest.raises(DataError, match=says):
+        train_arrays(**(given | {"rewards": np.arange(5), "store": tmp_path / "store"} | change))
+
+
+def test_the_example_is_what_the_two_functions_take() -> None:
+    states, actions, lengths, expert = example_arrays()
+    assert len(states) == len(actions) == lengths.sum() and states.shape[1] == expert.shape[1] == 11
+    assert np.abs(actions).max() <= 1
 
 
 def test_a_dataset_of_arrays() -> None:
@@ -93,9 +136,10 @@ def test_a_file_is_read_once_in_a_process(
     open_experiment: OpenExperiment, hopper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = open_experiment("otr")
-    monkeypatch.setattr("ailot_ray.data.read_d4rl", lambda *_, **__: pytest.fail("read again"))
+    read = d4rl.read_d4rl
+    monkeypatch.setattr(d4rl, "read_d4rl", lambda *_, **__: pytest.fail("read again"))
     assert open_experiment("iql").dataset is first.dataset and first.with_config(first.config).dataset is first.dataset
-    monkeypatch.setattr("ailot_ray.data.read_d4rl", d4rl.read_d4rl)
+    monkeypatch.setattr(d4rl, "read_d4rl", read)
     hopper.touch()
     assert open_experiment("otr").dataset is not first.dataset  # it may have changed
 

@@ -1,5 +1,4 @@
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -99,7 +98,7 @@ def test_the_games_are_those_that_the_settings_ask_for(
     open_experiment: OpenExperiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Target and noise, in roll-outs and in the video alike."""
-    module, asked = sys.modules["ailot_ray.pipeline.evaluate"], []
+    asked: list[tuple[Any, ...]] = []
 
     def played(task: Any, policy: Any, episodes: int, seed: int, ended: Any, *how: Any) -> list[Episode]:
         asked.append(("scores", *how))
@@ -109,8 +108,8 @@ def test_the_games_are_those_that_the_settings_ask_for(
         asked.append(("video", "gymnasium", how["target"], how["noise"], how["physics"]))
         return Episode(0, 0.0, 1, None)
 
-    monkeypatch.setattr(module, "roll_out", played)
-    monkeypatch.setattr(module, "record_video", filmed)
+    monkeypatch.setattr("ailot_ray.envs.rollout.roll_out", played)
+    monkeypatch.setattr("ailot_ray.envs.video.record_video", filmed)
     experiment = open_experiment("bc", evaluation=EvaluationConfig(episodes=1, curve_episodes=0, actions="sample"))
     drawn = replace(
         experiment, config=replace(experiment.config, evaluation=replace(experiment.config.evaluation, target="drawn"))
