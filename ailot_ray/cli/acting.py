@@ -69,8 +69,8 @@ def show_results(trials: "Sequence[Trial]", folder: Path, style: "Style" = "text
         return {"rows": tables.as_json(rows)}
     parquet = results.write_results(trials, folder)
     curves, scores = folder / "learning_curves.png", folder / "scores.png"
-    overview.plot_learning_curves(trials, curves)
-    overview.plot_scores(trials, scores)
+    overview.plot_learning_curves(rows, curves)
+    overview.plot_scores(rows, scores)
     if style == "text":
         print(f"\n{parquet}, one row a trial\n{curves}\n{scores}")
     return {"rows": tables.as_json(rows), "results": str(parquet), "plots": [str(curves), str(scores)]}
