@@ -1,7 +1,6 @@
 """Verb sweep: one of the named questions of `SWEEPS`, or the values that --vary gives."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from ailot_ray.cli.acting import show_results
+from ailot_ray.cli.acting import show_plan, show_results
 from ailot_ray.cli.command import without_nan
 from ailot_ray.cli.options import Work
 from ailot_ray.cli.sweeps import QUESTIONS, SMOKE
@@ -59,8 +58,6 @@ class SweepVerb(Work):
     """A small sweep on the built-in data in place of this one: does everything run?"""
     rewards_only: bool = False
     """Compare the rewards of the trials without training a policy: how they rank trajectories, and what their signs say."""
-    dry_run: bool = False
-    """Print what would be done, what is done already, and how long the rest may take."""
     prices: tuple[str, ...] = ()
     """What an hour of one worker costs, by names of your choice, for the plan: spot=0.30 on-demand=0.81."""
 
@@ -125,11 +122,9 @@ class SweepVerb(Work):
         if self.rewards_only and not self.dry_run:
             return compare_rewards.compare_rewards(wanted, self.store, self.cluster)
         plan = planning.plan(wanted, self.store)
-        workers = self.cluster.workers or (1 if self.cluster.address else os.cpu_count() or 1)
-        print(plan.format(workers, prices), flush=True)
-        counts = {kind: {"distinct": len(steps), "to_do": len(plan.missing(kind))} for kind, steps in plan.steps.items()}
+        counts = show_plan(self, plan, prices=prices)
         if self.dry_run:
-            return {"plan": counts, "seconds": plan.seconds, "left_out": left_out}
+            return counts | {"left_out": left_out}
         result = cluster.run_sweep(wanted, self.store, self.cluster, self.wandb, plan)
         settings = planning.score_settings(wanted, self.store, result.settings)
         trials = [trial for trial in record.load_trials(self.store) if trial.digest in settings]
@@ -142,7 +137,7 @@ class SweepVerb(Work):
         for stopped in result.stopped:
             print(f"  stopped early {_text(stopped)}")
         asked = best.asked_settings(trials, settings)
-        summary = {"plan": counts, "failures": failures, "stopped": [dict(stopped) for stopped in result.stopped]} | shown
+        summary = counts | {"failures": failures, "stopped": [dict(stopped) for stopped in result.stopped]} | shown
         summary |= {"left_out": left_out, "best": without_nan(best.best_json(asked, trials))}
         store.write_json(folder / "sweep.json", summary)
         if asked:

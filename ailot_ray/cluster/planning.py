@@ -64,11 +64,11 @@ class Plan:
         """Sum of what is left, on one worker."""
         return sum(step.seconds for kind in _STAGES for step in self.missing(kind))
 
-    def format(self, workers: int = 1, prices: Mapping[str, float] = {}) -> str:
+    def format(self, workers: int = 1, prices: Mapping[str, float] = {}, title: str = "") -> str:
         """A table for the terminal; `prices` are dollars for an hour of one worker, by name."""
         samples = self.sweep.samples if self.sweep.space else 1
         trials, left = len(self.trials) * samples, self.seconds * samples
-        lines = [f"sweep {self.sweep.name}: {trials} trials of {len(self.sweep.seeds)} seeds", ""]
+        lines = [f"{title or 'sweep ' + self.sweep.name}: {trials} trials of {len(self.sweep.seeds)} seeds", ""]
         lines.append(f"  {'':<14}{'distinct':>9}{'done':>7}{'to do':>7}   time, one worker")
         for kind in _STAGES:
             steps, missing = self.steps[kind], self.missing(kind)
@@ -159,8 +159,11 @@ def score_settings(sweep: Sweep, store: Path, trials: Sequence[Mapping[str, Any]
     return found
 
 
-def plan(sweep: Sweep, store: Path) -> Plan:
-    """What `sweep` needs, and what of it `store` has. Starts nothing; raises ConfigError or DataError for what cannot work."""
+def plan(sweep: Sweep, store: Path, verb: str = "evaluate") -> Plan:
+    """What `sweep` needs up to `verb`, and what of it `store` has. Starts nothing.
+
+    Raises ConfigError or DataError for what cannot work.
+    """
     settings = sweep.settings()  # of a search: the base alone
     steps: dict[str, dict[str, Step]] = {kind: {} for kind in _STAGES}
     opened = Store(store)
@@ -171,7 +174,7 @@ def plan(sweep: Sweep, store: Path) -> Plan:
         facts = planner.resolved(chosen)
         found = {}
         for seed in sweep.seeds:
-            keys, digests = digests_to("evaluate", facts, seed)
+            keys, digests = digests_to(verb, facts, seed)
             found[seed] = digests
             for kind, digest in digests.items():
                 if digest in steps[kind]:
@@ -180,7 +183,7 @@ def plan(sweep: Sweep, store: Path) -> Plan:
                 stage = _STAGES[kind]
                 seconds = rates.get(kind, stage.seconds) * stage.amount(facts)
                 steps[kind][digest] = Step(kind, digest, keys[kind], facts.task.name, facts.config, seed, done, seconds)
-        trials.append((chosen, frozenset(digests["scores"] for digests in found.values())))
+        trials.append((chosen, frozenset(digests["scores"] for digests in found.values() if "scores" in digests)))
         entries.append(planner.entry(chosen, facts, found))
     return Plan(sweep, trials, entries, {kind: list(found.values()) for kind, found in steps.items()}, frozenset(rates))
 
