@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,11 @@ from data.synthetic import episodes, write_hdf5
 from ailot_ray.__main__ import main
 from ailot_ray.cli.command import run_command
 from ailot_ray.cli.sweeps import QUESTIONS
+from ailot_ray.cluster import Sweep as Asked
+from ailot_ray.cluster import tuning
+from ailot_ray.cluster.planning import Plan
+from ailot_ray.cluster.tuning import SweepResult
+from ailot_ray.pipeline import Experiment, evaluate
 from ailot_ray.progress import silence
 from ailot_ray.tasks import get_task
 
@@ -98,6 +104,27 @@ def test_domains_are_names_of_tasks_and_those_without_data_are_left_out(data: Pa
     (data / "hopper-medium.hdf5").write_bytes(b"no HDF5")
     worse = sweep("tau", "--dry-run", "--seeds", "0", "--tasks", "locomotion")
     assert worse["plan"]["scores"]["distinct"] == 5 * 3 and "hopper-medium.hdf5" in worse["left_out"]["hopper-medium-v2"]
+
+
+def test_a_sweep_ends_in_its_best_settings(data: Path, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Ray: the trials are evaluated one after the other."""
+
+    def run(asked: Asked, store: Path, options: object, wandb: object, ahead: Plan) -> SweepResult:
+        for settings, _ in ahead.trials:
+            evaluate(Experiment.open(asked.config(settings), store), asked.seeds)
+        return SweepResult(asked, [settings for settings, _ in ahead.trials], frozenset())
+
+    monkeypatch.setattr(tuning, "run_sweep", run)
+    tasks = ("--tasks", "hopper-medium-v2", "halfcheetah-medium-v2", "walker2d-medium-expert-v2")
+    found = sweep("tau", "--seeds", "0", "1", *tasks, "--vary", "reward.tau=0.1,5")
+    lines = found["text"].splitlines()[:-1]  # the last is JSON
+    assert lines[-1] == f"next: ailot-ray dashboard {tmp_path / 'store'}"
+    assert re.fullmatch(r"best: reward.tau=(0.1|5), -?[\d.]+ \(.*\), [\d.]+ above the next: (not )?beyond chance", lines[-2])
+    assert lines[-3] == "left out: walker2d-medium-expert-v2, whose data cannot be read"
+    assert "among 2 settings took 8 policies evaluated online" in lines[-4]
+    assert set(found["best"]["tasks"]) == {"hopper-medium-v2", "halfcheetah-medium-v2"} and found["best"]["policies"] == 8
+    (header,) = [line for line in lines if "best setting" in line]
+    assert lines[lines.index(header) + 1].split()[0] in found["best"]["tasks"]
 
 
 HOPPER = ("--tasks", "hopper-medium-v2")

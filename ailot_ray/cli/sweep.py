@@ -129,6 +129,7 @@ class SweepVerb(Work):
         settings = planning.score_settings(wanted, self.store, result.settings)
         trials = [trial for trial in record.load_trials(self.store) if trial.digest in settings]
         folder = self.store / "sweeps" / wanted.name
+        folder.mkdir(parents=True, exist_ok=True)
         print()
         shown = show_results(trials, folder) if trials else {}
         failures = [asdict(failure) | {"log": str(failure.log)} for failure in result.failures]
