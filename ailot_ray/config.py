@@ -5,8 +5,9 @@ A field whose default is ``None`` takes the task's, the method's or the domain's
 """
 
 import difflib
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -206,18 +207,23 @@ class Config(Section):
 def flatten(section: Any, prefix: str = "") -> dict[str, Any]:
     """Turn a configuration (or a section) into ``{"reward.tau": 0.5, …}``, paths as strings."""
     flat: dict[str, Any] = {}
-    for item in fields(section):
-        value = getattr(section, item.name)
-        if is_dataclass(value):
-            flat |= flatten(value, f"{prefix}{item.name}.")
+    for name in _names(type(section)):  # type: ignore[arg-type]
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            flat |= flatten(value, f"{prefix}{name}.")
         else:
-            flat[prefix + item.name] = str(value) if isinstance(value, Path) else value
+            flat[prefix + name] = str(value) if isinstance(value, Path) else value
     return flat
+
+
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
 
 
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     """`config` with the values of `settings` at their paths, ``{"reward.tau": 0.5, …}``. Raises ConfigError."""
-    known = flatten(config)
+    known = _paths(type(config))  # type: ignore[arg-type]
     for path in settings:
         if path not in known:
             near = difflib.get_close_matches(path, known, 1)
@@ -226,15 +232,39 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
             )
     own = {path: _typed(config, path, value) for path, value in settings.items() if "." not in path}
     for name in dict.fromkeys(path.partition(".")[0] for path in settings if "." in path):
-        section = getattr(config, name)
         inside = {path: value for path, value in settings.items() if path.startswith(f"{name}.")}
-        own[name] = replace(section, **{path.partition(".")[2]: _typed(section, path, inside[path]) for path in inside})
-    return replace(config, **own)
+        own[name] = _changed(getattr(config, name), inside)
+    return replace(config, **own) if own else config
+
+
+_sections: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+_KEPT = 4096
+
+
+def _changed(section: Any, inside: Mapping[str, Any]) -> Any:
+    """`section` with these values, which is checked once: a sweep asks for few different sections in many configurations."""
+    asked = (id(section), *((path, type(value), repr(value)) for path, value in inside.items()))
+    if asked not in _sections:
+        if len(_sections) >= _KEPT:
+            _sections.clear()
+        typed = {path.partition(".")[2]: _typed(section, path, value) for path, value in inside.items()}
+        _sections[asked] = section, replace(section, **typed)  # holds the section, whose id stays its own
+    return _sections[asked][1]
+
+
+@functools.cache
+def _paths(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(flatten(kind()))
+
+
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _typed(section: Any, path: str, value: Any) -> Any:
     """`value` in the type of its field: 1 and 1.0 are one setting, and must not name two artefacts. Raises ConfigError."""
-    hint = get_type_hints(type(section))[path.rpartition(".")[2]]
+    hint = _hints(type(section))[path.rpartition(".")[2]]  # type: ignore[arg-type]
     if Path in get_args(hint) or hint is Path:
         if value is None or isinstance(value, str | Path):
             return value if value is None else Path(value)

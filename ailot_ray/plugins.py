@@ -21,14 +21,22 @@ VARIABLE, GROUP = "AILOT_RAY_PLUGINS", "ailot_ray.plugins"
 
 def load_plugins() -> None:
     """Import every plug-in that is not imported yet. Raises ConfigError naming the one that cannot be imported."""
-    for name in named_plugins():
+    _load_all(os.environ.get(VARIABLE, ""))
+
+
+@functools.cache
+def _load_all(variable: str) -> None:
+    for name in _named(variable):
         _load(name)
 
 
 def named_plugins() -> tuple[str, ...]:
     """The plug-ins that the installed packages and the environment variable name, in that order, each once."""
-    named = os.environ.get(VARIABLE, "").split(",")
-    return tuple(dict.fromkeys([*_installed(), *(name.strip() for name in named if name.strip())]))
+    return _named(os.environ.get(VARIABLE, ""))
+
+
+def _named(variable: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*_installed(), *(name.strip() for name in variable.split(",") if name.strip())]))
 
 
 @functools.cache

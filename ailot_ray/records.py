@@ -59,6 +59,18 @@ class RunRecord(msgspec.Struct, frozen=True):
     """Size and time of change (ns) of each file when its SHA-256 was last seen to be right."""
 
 
+class DataFacts(msgspec.Struct, frozen=True):
+    """What keys hold of a dataset and of the experts chosen for it, kept in the store so that a plan opens no data."""
+
+    source: str
+    digest: str
+    """SHA-256 of its file, in hexadecimal."""
+    substituted: bool
+    trajectories: int
+    experts: list[str] = []
+    """SHA-256 of each expert's states; none of a method without an alignment."""
+
+
 class DataRecord(msgspec.Struct, frozen=True):
     """The dataset behind a trial."""
 

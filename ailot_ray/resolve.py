@@ -1,7 +1,5 @@
 """From what a user said to what a result depends on: every setting left at None takes its default."""
 
-from dataclasses import replace
-
 from ailot_ray.config import Config, Target, flatten, with_settings
 from ailot_ray.errors import ConfigError
 from ailot_ray.methods import get_method
@@ -17,16 +15,21 @@ def resolve(config: Config) -> Config:
     >>> resolve(Config(method="otr")).transport.metric
     'cosine'
     """
-    config = replace(config, task=config.task_name)
     task = get_task(config.task_name)
     given = flatten(config)
     defaults = get_method(config.method).defaults(task) | dict(task.settings)
-    filled = with_settings(config, {path: value for path, value in defaults.items() if given.get(path, "") is None})
+    missing = {path: value for path, value in defaults.items() if given.get(path, "") is None}
+    target = _target(config, task)
+    if target != config.evaluation.target:
+        missing["evaluation.target"] = target
+    if config.task_name != config.task:
+        missing["task"] = config.task_name
+    filled = with_settings(config, missing)
     unknown = [path for path in defaults if path not in given]
     if unknown:
         with_settings(config, {path: defaults[path] for path in unknown})  # raises, and names the nearest setting
     _require_physics(config, task)
-    return replace(filled, evaluation=replace(filled.evaluation, target=_target(config, task)))
+    return filled
 
 
 def _require_physics(config: Config, task: Task) -> None:

@@ -13,6 +13,7 @@ it whenever a stage's code changes what the same settings lead to, so that no ol
 (``tests/test_golden.py`` fails where that was forgotten).
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -48,6 +49,16 @@ class Facts:
         """Whether the alignment compares intents, which depend on a seed."""
         return self.method.aligned and self.config.transport.space == "intent"
 
+    @functools.cached_property
+    def _paths(self) -> "dict[str, list[tuple[Stage, Key]]]":
+        return {}
+
+    def path(self, verb: str) -> "list[tuple[Stage, Key]]":
+        """The stages that a verb takes, each with what its key holds of these facts: of all seeds the same."""
+        if verb not in self._paths:
+            self._paths[verb] = [(stage, stage.own(self)) for stage in path_to(verb, self)]
+        return self._paths[verb]
+
     @property
     def physics(self) -> PlayedPhysics:
         """The physics that policies are played in."""
@@ -68,7 +79,7 @@ class Facts:
     def section(self, name: str) -> Key:
         """The settings of a section that the method reads."""
         prefixes = self.method.paths_read(self.config.transport.space)
-        settings = asdict(getattr(self.config, name))
+        settings = vars(getattr(self.config, name))  # a section's fields hold no dataclass
         return {setting: value for setting, value in settings.items() if f"{name}.{setting}".startswith(prefixes)}
 
 
@@ -96,9 +107,9 @@ class Stage:
     amount: Callable[[Facts], int] = lambda facts: 1
     """What its time grows with: gradient steps, or solves."""
 
-    def key(self, facts: Facts, seed: int, parents: Mapping[str, str]) -> Key:
+    def key(self, own: Key, seed: int, parents: Mapping[str, str]) -> Key:
         """The key of its artefact; `parents` are the digests of the artefacts that it is made from, by kind."""
-        key = {"version": self.version, **self.own(facts), **{kind: parents.get(kind) for kind in self.needs}}
+        key = {"version": self.version, **own, **{kind: parents.get(kind) for kind in self.needs}}
         return key | ({"seed": seed} if self.seeded else {})
 
 
@@ -214,9 +225,14 @@ def keys_to(verb: str, facts: Facts, seed: int) -> dict[str, Key]:
     >>> list(keys_to("evaluate", facts, seed=0))  # of behaviour cloning
     ['policies', 'scores']
     """
+    return digests_to(verb, facts, seed)[0]
+
+
+def digests_to(verb: str, facts: Facts, seed: int) -> tuple[dict[str, Key], dict[str, str]]:
+    """The keys that `keys_to` gives, and their digests."""
     keys: dict[str, Key] = {}
     digests: dict[str, str] = {}
-    for stage in path_to(verb, facts):
-        keys[stage.artefact] = stage.key(facts, seed, digests)
+    for stage, own in facts.path(verb):
+        keys[stage.artefact] = stage.key(own, seed, digests)
         digests[stage.artefact] = digest_of(stage.artefact, keys[stage.artefact])
-    return keys
+    return keys, digests

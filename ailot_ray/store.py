@@ -42,7 +42,10 @@ Key = dict[str, Any]
 
 def digest_of(kind: str, key: Key) -> str:
     """SHA-256 of the kind and the key in canonical JSON."""
-    return hashlib.sha256(json.dumps({"kind": kind, "key": key}, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_canonical({"kind": kind, "key": key}).encode()).hexdigest()
+
+
+_canonical = json.JSONEncoder(sort_keys=True).encode
 
 
 def file_name_of(task: str) -> str:

@@ -13,6 +13,7 @@ their task; and the reference returns of -v0 serve all later versions unmeasured
 
 import difflib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -224,6 +225,31 @@ def register_task(task: Task) -> Task:
         raise ConfigError(f"task {task.name}: reference_max must be above reference_min, the return that is score 0")
     TASKS[task.name] = task
     return task
+
+
+PAPERS_VERSION = {"locomotion": "v2", "antmaze": "v0", "adroit": "v0"}
+"""Of each domain the version whose scores the papers print: together 23 tasks."""
+
+
+def tasks_named(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of tasks, each once, with a domain's in place of the domain's name; ``antmaze-v2`` is AntMaze in that version.
+
+    Raises ConfigError as `get_task` does.
+
+    >>> len(tasks_named(["locomotion", "antmaze", "adroit"])), tasks_named(["door-human-v1"])
+    (23, ('door-human-v1',))
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        domain, _, version = name.partition("-")
+        of_domain = [
+            task.name
+            for task in TASKS.values()
+            if task.domain == domain and task.of_d4rl and task.name.endswith(version or PAPERS_VERSION.get(domain, "-"))
+        ]
+        of_domain or get_task(name)
+        found |= dict.fromkeys(of_domain or [name])
+    return tuple(found)
 
 
 def get_task(name: str) -> Task:

@@ -13,15 +13,14 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ailot_ray import AilotError, Config
+from ailot_ray import Config
 from ailot_ray.cli.command import run_command
 from ailot_ray.cli.sweep import SweepVerb
 from ailot_ray.cluster import Sweep
-from ailot_ray.data import load_dataset
 from ailot_ray.report.comparison import comparison_table
 from ailot_ray.report.grouping import group
 from ailot_ray.report.layout import Style
-from ailot_ray.tasks import TASKS
+from ailot_ray.tasks import tasks_named
 
 SWEEP = Sweep("paper", Config(), seeds=(0, 1, 2, 3, 4))
 
@@ -41,11 +40,8 @@ class PaperTable(SweepVerb):
         if self.smoke:
             small = replace(self.sweep, cases=tuple({"method": method} for method in self.methods))
             return replace(self, sweep=small).swept()
-        wanted = self.tasks or tuple(task.name for task in TASKS.values() if task.domain == self.domain and task.published)
-        there = tuple(name for name in wanted if self.readable(name))
-        if not there:
-            raise AilotError(f"no file of {self.domain} is there: fetch them as told above, or use --data-from DIR")
-        grid = {"task": there, "method": self.methods}
+        wanted = tasks_named(self.tasks or [self.domain])
+        grid = {"task": wanted, "method": self.methods}
         asked = replace(self, tasks=(), sweep=replace(self.sweep, name=f"paper-{self.domain}", grid=grid))
         try:
             return asked.swept()
@@ -55,14 +51,6 @@ class PaperTable(SweepVerb):
 
     def swept(self) -> dict[str, Any]:
         return SweepVerb.execute(self)
-
-    def readable(self, task: str) -> bool:
-        try:
-            load_dataset(replace(self.config, task=task))
-        except AilotError as error:
-            print(f"left out: {task}: {error}", file=sys.stderr)
-            return False
-        return True
 
 
 if __name__ == "__main__":

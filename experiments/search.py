@@ -2,8 +2,12 @@
 
     python experiments/search.py --smoke
     python experiments/search.py --task hopper-medium-replay-v2 --samples 40 --scheduler asha
+    python experiments/search.py --tasks locomotion                 # a study for each of nine tasks
+    python experiments/search.py --tasks locomotion --over iqm      # one setting for all, by the interquartile mean
 
-The alignments of a k that no trial has asked for yet are made by the first trial that does; others wait for them.
+A second run goes on from the settings that are done. At most a third of a study's samples is under way at a time: Optuna learns
+from what has ended. The alignments of a k that no trial has asked for yet are made by the first trial that does; others wait
+for them.
 """
 
 import sys

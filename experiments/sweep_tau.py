@@ -2,6 +2,7 @@
 
     python experiments/sweep_tau.py --smoke
     python experiments/sweep_tau.py --task hopper-medium-replay-v2 --seeds 0 1 2 3 4 --dry-run
+    python experiments/sweep_tau.py --tasks locomotion antmaze adroit --dry-run --prices spot=0.30
     python experiments/sweep_tau.py --address auto --gpus-per-worker 0.25
 
 Every τ shares the pretrainings and alignments of its seeds: only rewards and policies are made anew.

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,11 @@ from data.synthetic import episodes, write_hdf5
 from ailot_ray.__main__ import main
 from ailot_ray.cli.command import run_command
 from ailot_ray.cli.sweeps import QUESTIONS
+from ailot_ray.cluster import Sweep as Asked
+from ailot_ray.cluster import tuning
+from ailot_ray.cluster.planning import Plan
+from ailot_ray.cluster.tuning import SweepResult
+from ailot_ray.pipeline import Experiment, evaluate
 from ailot_ray.progress import silence
 from ailot_ray.tasks import get_task
 
@@ -85,6 +91,42 @@ def test_a_front_is_the_verb(data: Path, tmp_path: Path) -> None:
     assert done.returncode == 0 and "sweep tau: 5 trials of 1 seeds" in done.stdout, done.stderr
 
 
+def test_domains_are_names_of_tasks_and_those_without_data_are_left_out(data: Path, sweep: Sweep) -> None:
+    found = sweep("tau", "--dry-run", "--seeds", "0", "--tasks", "locomotion", "antmaze", "adroit", "--prices", "spot=2")
+    assert found["plan"]["scores"]["distinct"] == 5 * 5  # of 23 tasks five have a stand-in
+    missing = found["left_out"]
+    assert len(missing) == 23 - 5 and "walker2d-medium-expert.hdf5 is missing" in missing["walker2d-medium-expert-v2"]
+    lines = [line.split() for line in found["text"].splitlines()]
+    by_task = {line[0]: line for line in lines if line and line[0] == "antmaze-large-diverse-v0"}
+    assert by_task["antmaze-large-diverse-v0"][1:4] == ["5", "0", "5"] and by_task["antmaze-large-diverse-v0"][-1] == "spot"
+    hours = found["seconds"] / 3600
+    assert f"${2 * hours:,.2f} spot" in found["text"]
+    (data / "hopper-medium.hdf5").write_bytes(b"no HDF5")
+    worse = sweep("tau", "--dry-run", "--seeds", "0", "--tasks", "locomotion")
+    assert worse["plan"]["scores"]["distinct"] == 5 * 3 and "hopper-medium.hdf5" in worse["left_out"]["hopper-medium-v2"]
+
+
+def test_a_sweep_ends_in_its_best_settings(data: Path, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Ray: the trials are evaluated one after the other."""
+
+    def run(asked: Asked, store: Path, options: object, wandb: object, ahead: Plan) -> SweepResult:
+        for settings, _ in ahead.trials:
+            evaluate(Experiment.open(asked.config(settings), store), asked.seeds)
+        return SweepResult(asked, [settings for settings, _ in ahead.trials], frozenset())
+
+    monkeypatch.setattr(tuning, "run_sweep", run)
+    tasks = ("--tasks", "hopper-medium-v2", "halfcheetah-medium-v2", "walker2d-medium-expert-v2")
+    found = sweep("tau", "--seeds", "0", "1", *tasks, "--vary", "reward.tau=0.1,5")
+    lines = found["text"].splitlines()[:-1]  # the last is JSON
+    assert lines[-1] == f"next: ailot-ray dashboard {tmp_path / 'store'}"
+    assert re.fullmatch(r"best: reward.tau=(0.1|5), -?[\d.]+ \(.*\), [\d.]+ above the next: (not )?beyond chance", lines[-2])
+    assert lines[-3] == "left out: walker2d-medium-expert-v2, whose data cannot be read"
+    assert "among 2 settings took 8 policies evaluated online" in lines[-4]
+    assert set(found["best"]["tasks"]) == {"hopper-medium-v2", "halfcheetah-medium-v2"} and found["best"]["policies"] == 8
+    (header,) = [line for line in lines if "best setting" in line]
+    assert lines[lines.index(header) + 1].split()[0] in found["best"]["tasks"]
+
+
 HOPPER = ("--tasks", "hopper-medium-v2")
 VARIED: list[tuple[str, list[str], str, int]] = [
     ("mine", ["--task", "hopper-medium-v2", "--vary", "reward.tau=0.5,5,none"], "scores", 2),  # none: the method's own, 0.5
@@ -116,6 +158,7 @@ def test_a_sweep_on_other_values_and_tasks(name: str, flags: list[str], kind: st
         ("tau", ["--vary", "reward.tua=1"], "reward.tua is not a setting: did you mean reward.tau?"),
         ("tau", ["--vary", "reward.tau=0.5,much"], "reward.tau cannot be 'much'"),
         ("tua", [], "tau"),
+        ("tau", ["--prices", "spot"], "--prices spot must be names with dollars an hour, such as spot=0.30"),
         ("methods", ["--vary", "transport.solver=exact"], "no case with transport.solver=exact: choose of none"),
     ],
 )
@@ -175,7 +218,8 @@ def test_the_papers_table_goes_on_without_missing_files(data: Path, tmp_path: Pa
     assert status == 0 and err.count("left out: ") == 5  # of nine tasks four have a stand-in
     assert "sweep paper-locomotion: 20 trials of 2 seeds" in out and "pretrainings" in out
     status, out, err = run("--dry-run", "--data-dir", str(data), "--domain", "adroit")
-    assert status == 1 and "data fetch --task pen-human-v0" in err and "no file of adroit is there" in err
+    assert status == 1 and "data fetch --task pen-human-v0" in err and "none of 8 tasks has data" in err
+    assert len(err.splitlines()) == 1
 
 
 def test_the_tutorial_goes_through_every_stage(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

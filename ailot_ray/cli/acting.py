@@ -3,20 +3,23 @@
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ailot_ray.cli.options import Work
+from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.config import Config
 from ailot_ray.errors import ConfigError
 from ailot_ray.files import replacing
 from ailot_ray.lazy import Lazy, MissingExtraError
 from ailot_ray.mazes import MAZES
+from ailot_ray.minari_fetch import no_download
 from ailot_ray.tasks import get_task
 
 if TYPE_CHECKING:
+    import ailot_ray.cluster.planning as planning
     from ailot_ray import envs, pipeline
     from ailot_ray.cli import jobs
     from ailot_ray.report import grouping, portraits, results, tables
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from ailot_ray.stages import Verb
     from ailot_ray.store import Artefact
 else:
-    jobs = Lazy("ailot_ray.cli.jobs")
+    jobs, planning = Lazy("ailot_ray.cli.jobs"), Lazy("ailot_ray.cluster.planning")
     envs = Lazy("ailot_ray.envs")
     pipeline = Lazy("ailot_ray.pipeline")
     grouping = Lazy("ailot_ray.report.grouping")
@@ -39,15 +42,36 @@ else:
 _LOGGER = logging.getLogger(__name__)
 
 
-def perform(work: Work, stage: "Verb", methods: tuple[str, ...] = ()) -> "list[Artefact]":
-    """Do a stage for every method and seed; what cannot work is told before anything starts."""
-    chosen = methods or (work.config.method,)
+def show_plan(work: Work, plan: "planning.Plan", prices: Mapping[str, float] = {}, title: str = "") -> dict[str, Any]:
+    """Print what there is to do and how long it may take; the same as plain data."""
+    workers = work.cluster.workers or (1 if work.cluster.address else os.cpu_count() or 1)
+    print(plan.format(workers, prices, title), flush=True)
+    counts = {kind: {"distinct": len(steps), "to_do": len(plan.missing(kind))} for kind, steps in plan.steps.items()}
+    return {"plan": counts, "seconds": plan.seconds}
+
+
+def planned(work: Work, stage: "Verb", methods: tuple[str, ...] = ()) -> "planning.Plan":
+    """What a stage for every method and seed takes."""
     get_task(work.config.task_name)  # before the store makes its folder
-    for method in chosen:
+    grid = {"method": methods or (work.config.method,)}
+    return planning.plan(Sweep(stage, work.config, grid=grid, seeds=work.seeds), work.store, stage)
+
+
+def show_dry_run(work: Work, stage: "Verb", methods: tuple[str, ...] = ()) -> dict[str, Any]:
+    with no_download():
+        return show_plan(work, planned(work, stage, methods), title=stage)
+
+
+def perform(work: Work, stage: "Verb", methods: tuple[str, ...] = ()) -> "list[Artefact]":
+    """Do a stage for every method and seed, its plan printed first; what cannot work is told before anything starts."""
+    chosen = methods or (work.config.method,)
+    ahead = planned(work, stage, methods)
+    for method in chosen if stage == "evaluate" else ():
         experiment = pipeline.Experiment.open(replace(work.config, method=method), work.store)
-        if stage == "evaluate":
-            simulator = experiment.config.evaluation.simulator
-            envs.make_env(experiment.task, simulator=simulator, physics=experiment.physics).close()
+        simulator = experiment.config.evaluation.simulator
+        envs.make_env(experiment.task, simulator=simulator, physics=experiment.physics).close()
+    if ahead.seconds:
+        show_plan(work, ahead, title=stage)
     return jobs.run_all(stage, work.config, chosen, work.seeds, work.store, work.cluster)
 
 
@@ -58,10 +82,13 @@ def show_folders(work: Work, artefacts: "list[Artefact]") -> dict[str, Any]:
     return {"artefacts": {str(seed): str(made.folder) for seed, made in zip(work.seeds, artefacts, strict=True)}}
 
 
-def show_results(trials: "Sequence[Trial]", folder: Path, style: "Style" = "text") -> dict[str, Any]:
+def show_results(
+    trials: "Sequence[Trial]", folder: Path, style: "Style" = "text", sort: str | None = None, columns: Sequence[str] = ()
+) -> dict[str, Any]:
     """Print the results table of `trials`, and write results.parquet and the plots into `folder`, where that may be written."""
     rows = grouping.group(trials)
-    print(tables.format_table(rows, style))
+    rows = grouping.sorted_by(rows, sort) if sort else rows
+    print(tables.format_table(rows, style, columns))
     if not rows:
         return {"rows": []}
     if not os.access(folder, os.W_OK):
@@ -70,8 +97,8 @@ def show_results(trials: "Sequence[Trial]", folder: Path, style: "Style" = "text
     parquet = results.write_results(trials, folder)
     curves, scores = folder / "learning_curves.png", folder / "scores.png"
     try:
-        overview.plot_learning_curves(trials, curves)
-        overview.plot_scores(trials, scores)
+        overview.plot_learning_curves(rows, curves)
+        overview.plot_scores(rows, scores)
     except MissingExtraError as error:  # the table and the file stand without them
         _LOGGER.warning("the plots are left out: %s", error)
         return {"rows": tables.as_json(rows), "results": str(parquet), "plots": []}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ailot_ray.cli.acting import perform, require_mp4, show_folders, show_policy
+from ailot_ray.cli.acting import perform, require_mp4, show_dry_run, show_folders, show_policy
 from ailot_ray.cli.options import Work
 from ailot_ray.lazy import Lazy
 
@@ -27,6 +27,8 @@ class Evaluate(Work):
         require_mp4(self.video, self.config)
 
     def execute(self) -> dict[str, Any]:
+        if self.dry_run:
+            return show_dry_run(self, "evaluate")
         result = show_folders(self, perform(self, "evaluate"))
         digests = {artefact: seed for seed, artefact in zip(self.seeds, result["artefacts"].values(), strict=True)}
         scores = {}

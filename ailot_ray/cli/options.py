@@ -36,6 +36,8 @@ class Work(InStore):
     cluster: Annotated[ClusterOptions, tyro.conf.arg(name="")] = field(default_factory=ClusterOptions)
     seeds: tuple[int, ...] = (0,)
     """Random seeds. Every seed is a trial of its own: pretraining, training and evaluation all start from it."""
+    dry_run: bool = False
+    """Print what would be done, what is done already, and how long the rest may take."""
 
     def __post_init__(self) -> None:
         require_seeds(self.seeds)

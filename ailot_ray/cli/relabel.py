@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
-from ailot_ray.cli.acting import draw_rewards, perform, show_folders
+from ailot_ray.cli.acting import draw_rewards, perform, show_dry_run, show_folders
 from ailot_ray.cli.options import Work
 from ailot_ray.errors import ConfigError
 from ailot_ray.lazy import Lazy
@@ -41,6 +41,8 @@ class Relabel(Work):
     def execute(self) -> dict[str, Any]:
         if not get_method(self.config.method).aligned:
             raise ConfigError(f"--method {self.config.method} has nothing to relabel: choose {aligned_methods()}")
+        if self.dry_run:
+            return show_dry_run(self, "relabel")
         result = show_folders(self, perform(self, "relabel"))
         experiment = pipeline.Experiment.open(self.config, self.store)
         seeds = self.seeds if experiment.uses_intents else self.seeds[:1]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ailot_ray.cli.acting import perform, require_mp4, show_policy, show_results
+from ailot_ray.cli.acting import perform, require_mp4, show_dry_run, show_policy, show_results
 from ailot_ray.cli.options import Work
 from ailot_ray.errors import SimulatorError
 from ailot_ray.lazy import Lazy
@@ -53,6 +53,8 @@ class Run(Work):
 
     def execute(self) -> dict[str, Any]:
         methods = tuple(dict.fromkeys(self.methods)) or (self.config.method,)
+        if self.dry_run:
+            return show_dry_run(self, "evaluate", methods)
         done = perform(self, "evaluate", methods)
         result = show_results(record.load_trials(self.store), self.store)
         warn_of_policies([record.read_trial(artefact.folder) for artefact in done])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ailot_ray.cli.acting import perform, show_folders
+from ailot_ray.cli.acting import perform, show_dry_run, show_folders
 from ailot_ray.cli.options import Work
 
 
@@ -12,4 +12,6 @@ class Train(Work):
     """Learn the policies, with whatever comes before them."""
 
     def execute(self) -> dict[str, Any]:
+        if self.dry_run:
+            return show_dry_run(self, "train")
         return show_folders(self, perform(self, "train"))

@@ -8,7 +8,7 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +17,10 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from ailot_ray.cluster.brackets import place_of
-from ailot_ray.cluster.planning import Plan, planned, trial_digest
+from ailot_ray.cluster.planning import Plan, Planner, trial_digest
 from ailot_ray.errors import AilotError
-from ailot_ray.pipeline import Experiment
 from ailot_ray.progress import tell_line
-from ailot_ray.records import EndedTrial, SweepPlan
+from ailot_ray.records import EndedTrial, PlannedTrial, SweepPlan
 from ailot_ray.store import Store, write_json
 
 PLAN, ENDED = "plan.json", "ended"
@@ -30,14 +29,16 @@ PLAN, ENDED = "plan.json", "ended"
 class SweepStatusCallback(tune.Callback):
     """Keeps a sweep's files. Tune calls it in the driver's process, so one process writes them."""
 
-    def __init__(self, ahead: Plan, store: Path) -> None:
+    def __init__(self, ahead: Plan, store: Path, drawn: Sequence[PlannedTrial] = ()) -> None:
         super().__init__()
         done = {step.digest for step in ahead.steps["scores"] if step.done}
-        self.of = ahead.sweep.samples if ahead.sweep.space else sum(not scores <= done for _, scores in ahead.trials)
+        known = {entry.trial: entry for entry in drawn}
+        grid = sum(not scores <= done for _, scores in ahead.trials)
+        self.of = ahead.sweep.trials - len(known) if ahead.sweep.space else grid
         self.sweep, self.store = ahead.sweep, store
         self.folder = store / "sweeps" / self.sweep.name
-        # a search draws its trials as it goes
-        self.trials = {} if self.sweep.space else {entry.trial: entry for entry in ahead.entries}
+        # a search draws its trials as it goes, beside those that an earlier run of it has finished
+        self.trials = known if self.sweep.space else {entry.trial: entry for entry in ahead.entries}
         shutil.rmtree(self.folder / ENDED, ignore_errors=True)  # whatever failed is tried again
         self.best: dict[tuple[str, ...], tuple[float, str]] = {}
         """By what makes scores comparable the best so far and the settings behind it."""
@@ -49,8 +50,7 @@ class SweepStatusCallback(tune.Callback):
         settings = trial.config["settings"]
         with contextlib.suppress(AilotError):  # settings that cannot work fail in the trial, by their name
             if trial_digest(self.sweep, settings) not in self.trials:
-                experiment = Experiment.open(self.sweep.config(settings), Store(self.store))
-                drawn = planned(self.sweep, experiment, settings)
+                drawn = Planner(self.sweep, Store(self.store)).planned(settings)
                 self.trials[drawn.trial] = drawn
                 self._write()
 
@@ -72,7 +72,7 @@ class SweepStatusCallback(tune.Callback):
         self._ended(trial, "failed", lines[-1] if lines else "its process ended without a word")
 
     def _write(self) -> None:
-        samples = self.sweep.samples if self.sweep.space else None
+        samples = self.sweep.trials if self.sweep.space else None
         write_json(self.folder / PLAN, SweepPlan(self.sweep.name, list(self.trials.values()), samples))
 
     def _ended(self, trial: Trial, state: Literal["failed", "stopped"], reason: str) -> None:
@@ -95,7 +95,7 @@ class SweepStatusCallback(tune.Callback):
 
 
 @contextlib.contextmanager
-def publishing_status(ahead: Plan, store: Path) -> Iterator[SweepStatusCallback]:
+def publishing_status(ahead: Plan, store: Path, drawn: Sequence[PlannedTrial] = ()) -> Iterator[SweepStatusCallback]:
     """Write the plan, and hold the sweep's lock while the block runs: a plan whose lock is free is of a sweep that is over.
 
     Of two sweeps of one name the later one's files stand, and the lock is free when the earlier one ends.
@@ -104,4 +104,4 @@ def publishing_status(ahead: Plan, store: Path) -> Iterator[SweepStatusCallback]
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(Timeout):
             stack.enter_context(lock.acquire(timeout=1.0))
-        yield SweepStatusCallback(ahead, store)
+        yield SweepStatusCallback(ahead, store, drawn)

@@ -2,12 +2,14 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ailot_ray.config import Config, flatten, with_settings
 from ailot_ray.errors import ConfigError
+
+Over = Literal["study", "mean", "iqm"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,17 @@ class Sweep:
     """Ranges and choices that a search draws `samples` trials from, in place of a grid."""
     seeds: tuple[int, ...] = (0, 1, 2)
     samples: int = 20
+    """Settings that a search draws, in each of its studies."""
+    over: Over = "study"
+    """What a search over several tasks (the grid's) looks for: for each its best setting, or one for all, by the mean or the
+    interquartile mean of the tasks' scores."""
     scheduler: Literal["fifo", "asha"] = "fifo"
     """asha stops the trials whose mean score is behind at the same number of gradient steps."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.name):
             raise ConfigError(f"a sweep's name may have letters, digits, dots, dashes and underscores, not {self.name!r}")
-        if self.space and (self.grid or any(self.cases)):
+        if self.space and (self.grid.keys() - {"task"} or any(self.cases)):
             raise ConfigError(f"sweep {self.name} has both a grid and a search space: choose one")
         if not self.cases:
             raise ConfigError(f"sweep {self.name} has no case to try")
@@ -61,12 +67,21 @@ class Sweep:
 
         A case's own value takes the place of the grid's, and the grid's other values of it do not make the same trial twice.
         """
-        combined = [
+        combined = (
             dict(zip(self.grid, values, strict=True)) | dict(case)
             for values in itertools.product(*self.grid.values())
             for case in self.cases
-        ]
-        return [settings for i, settings in enumerate(combined) if settings not in combined[:i]]
+        )
+        distinct: dict[Any, dict[str, Any]] = {}
+        for settings in combined:
+            named = ((path, value if isinstance(value, Hashable) else repr(value)) for path, value in settings.items())
+            distinct.setdefault(tuple(sorted(named)), settings)
+        return list(distinct.values())
+
+    @property
+    def trials(self) -> int:
+        """How many trials it has in all."""
+        return len(self.settings()) * (self.samples if self.space else 1)
 
     @property
     def varied(self) -> frozenset[str]:
@@ -79,7 +94,7 @@ class Sweep:
         Raises ConfigError for an unknown path, a value that cannot be, or values that no case has.
         """
         typed = tuple(flatten(self.config({path: value}))[path] for value in values)
-        if self.space:
+        if self.space and path != "task":
             return replace(self, space={**self.space, path: typed})
         if not any(path in case for case in self.cases):
             return replace(self, grid={**self.grid, path: typed})

@@ -14,24 +14,22 @@ import ray
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.integration.ray_train import TuneReportCallback
-from ray.tune.search.optuna import OptunaSearch
 
 from ailot_ray.cluster.announce import SweepStatusCallback, publishing_status
 from ailot_ray.cluster.brackets import BracketATask
 from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
-from ailot_ray.cluster.planning import Plan, plan
+from ailot_ray.cluster.planning import Plan, plan, score_settings
 from ailot_ray.cluster.relabel import align_by_actors
 from ailot_ray.cluster.session import capacity, connected, gpus_per_worker, limit_gpu_memory, raised, worker_resources
-from ailot_ray.cluster.sweep import Range, Sweep
+from ailot_ray.cluster.studies import Studies, finished_before
+from ailot_ray.cluster.sweep import Sweep
 from ailot_ray.cluster.trackers import Wandb, WandbTrials, trial_name
 from ailot_ray.cluster.train import RAY_FOLDER, fit_by_train
 from ailot_ray.cluster.work import Job, Point, run_job
 from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
-from ailot_ray.pipeline import Experiment
 from ailot_ray.progress import silence
-from ailot_ray.store import digest_of
 
 METRIC, STEP = "score", "step"
 WAITING_MEMORY = 512 * 2**20
@@ -62,22 +60,31 @@ class SweepResult:
     """Trials that the scheduler stopped early."""
 
 
-def run_sweep(sweep: Sweep, store: Path, options: ClusterOptions, wandb: Wandb | None = None) -> SweepResult:
+def run_sweep(
+    sweep: Sweep, store: Path, options: ClusterOptions, wandb: Wandb | None = None, ahead: Plan | None = None
+) -> SweepResult:
     """Run what is missing of `sweep`: pretrainings, alignments, then the trials; reads back what `store` has.
+
+    `ahead` is its plan, where it has been made already.
 
     A trial that fails does not stop the others. Raises ConfigError or DataError for a sweep that cannot work, before anything
     is started, and ClusterError where Ray cannot be reached.
     """
-    ahead = plan(sweep, store)
+    ahead = ahead or plan(sweep, store)
     done = {step.digest for step in ahead.steps["scores"] if step.done}
     settings = [chosen for chosen, _ in ahead.trials]
-    waiting = [chosen for chosen, scores in ahead.trials if sweep.space or not scores <= done]
-    if not waiting:
-        return SweepResult(sweep, settings, frozenset(done))
-    with connected(options, store, ahead.data) as origin, publishing_status(ahead, origin.store) as announcer:
+    before = finished_before(sweep, store) if sweep.space else {}
+    search = Studies(sweep, METRIC, [(entry.settings, score) for entry, score in before.values()]) if sweep.space else None
+    if search:
+        settings = [entry.settings for entry, _ in before.values()]
+    waiting = [chosen for chosen, scores in ahead.trials if not sweep.space and not scores <= done]
+    if not (search.trials if search else waiting):
+        return SweepResult(sweep, settings, frozenset(score_settings(sweep, store, settings)))
+    drawn = [entry for entry, _ in before.values()]
+    with connected(options, store, ahead.data) as origin, publishing_status(ahead, origin.store, drawn) as announcer:
         if not sweep.space:
             prepare(origin, ahead, options, lambda failure: sys.stderr.write(f"ailot_ray: {failure}\n"))
-        return _tune(origin, sweep, settings, waiting, options, announcer, wandb)
+        return _tune(origin, sweep, settings, waiting, options, announcer, wandb, search)
 
 
 def prepare(
@@ -148,16 +155,15 @@ def _tune(
     options: ClusterOptions,
     announcer: SweepStatusCallback,
     wandb: Wandb | None,
+    search: Studies | None,
 ) -> SweepResult:
-    count = sweep.samples if sweep.space else len(waiting)
+    count = search.trials if search else len(waiting)
     by_train = use_train(options, count) or (sweep.scheduler == "asha" and len(sweep.seeds) > 1 and options.launcher == "auto")
     share = gpus_per_worker(options)
     workers = (1 if share else min(len(sweep.seeds), capacity(options))) if by_train else 1
     folder = origin.store / RAY_FOLDER / "tune"
     body = functools.partial(_trial, origin=origin, sweep=sweep, options=options, workers=workers if by_train else 0)
-    space: dict[str, Any] = {
-        "settings": _space(sweep) if sweep.space else tune.grid_search([dict(chosen) for chosen in waiting])
-    }
+    space: dict[str, Any] = {} if search else {"settings": tune.grid_search([dict(chosen) for chosen in waiting])}
     scheduler = BracketATask(STEP, sweep.base.iql.steps) if sweep.scheduler == "asha" else None
     tuner = tune.Tuner(
         tune.with_resources(body, {"memory": WAITING_MEMORY} if by_train else {"cpu": 1, "gpu": share}),
@@ -165,8 +171,8 @@ def _tune(
         tune_config=TuneConfig(
             metric=METRIC,
             mode="max",
-            num_samples=sweep.samples if sweep.space else 1,
-            search_alg=OptunaSearch(seed=0) if sweep.space else None,
+            num_samples=search.trials if search else 1,
+            search_alg=search,
             scheduler=scheduler,
             max_concurrent_trials=_at_once(options, by_train, workers),
             trial_name_creator=lambda trial: trial_name(sweep, trial.config["settings"]),
@@ -192,8 +198,8 @@ def _tune(
             failures.append(Failure(chosen, reason, Path(result.path)))
         elif not (result.metrics or {}).get("complete"):
             stopped.append(chosen)
-    trials = ran if sweep.space else settings
-    return SweepResult(sweep, trials, _scores(origin, sweep, trials), failures, stopped)
+    trials = [*settings, *ran] if search else settings
+    return SweepResult(sweep, trials, frozenset(score_settings(sweep, origin.store, trials)), failures, stopped)
 
 
 def _at_once(options: ClusterOptions, by_train: bool, workers: int) -> int | None:
@@ -201,28 +207,6 @@ def _at_once(options: ClusterOptions, by_train: bool, workers: int) -> int | Non
     if by_train:  # a trial itself takes no place, only its worker group does
         return max(1, capacity(options) // workers)
     return options.workers
-
-
-def _space(sweep: Sweep) -> dict[str, Any]:
-    return {path: _domain(domain) for path, domain in sweep.space.items()}
-
-
-def _domain(domain: Range | Sequence[Any]) -> Any:
-    if not isinstance(domain, Range):
-        return tune.choice(list(domain))
-    if domain.whole:
-        return tune.randint(int(domain.low), int(domain.high) + 1)
-    return tune.loguniform(domain.low, domain.high) if domain.log else tune.uniform(domain.low, domain.high)
-
-
-def _scores(origin: DriverContext, sweep: Sweep, trials: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    experiment: Experiment | None = None
-    digests = set()
-    for chosen in trials:
-        config = sweep.config(chosen)
-        experiment = experiment.with_config(config) if experiment else origin.open(config)
-        digests |= {digest_of("scores", experiment.keys(seed)["scores"]) for seed in sweep.seeds}
-    return frozenset(digests)
 
 
 def _last_line(error: BaseException) -> str:

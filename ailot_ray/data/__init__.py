@@ -1,12 +1,12 @@
 """Datasets and experts: D4RL's HDF5 files, OGBench's NPZ, Minari's datasets and the built-in set, as trajectories."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ailot_ray.config import MINARI, Config
-from ailot_ray.data.builtin import read_builtin
+from ailot_ray.data.builtin import FOLDER, REPLAY_NAME, SOURCE, read_builtin
 from ailot_ray.data.digests import check_sidecar
 from ailot_ray.data.minari_sets import read_minari
 from ailot_ray.data.ogbench_files import read_ogbench
@@ -24,36 +24,66 @@ else:
 _LOGGER = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a dataset lies."""
+
+    source: str
+    """A file, ``minari:ID``, or ``built-in``."""
+    substituted: bool
+    """Whether it lies where stand-ins for the task's own file do."""
+    flag: str
+    """What named it."""
+    builtin: bool = False
+
+    @property
+    def path(self) -> Path | None:
+        """Its file; None of a Minari dataset."""
+        if self.builtin:
+            return FOLDER / REPLAY_NAME
+        return None if self.source.startswith(MINARI) else Path(self.source)
+
+
 def load_dataset(config: Config) -> Dataset:
-    """The dataset a configuration names: `--data`, else the built-in set, else the task's stand-in in `--data-from`, else its
-    own file in `--data-dir`.
+    """The dataset a configuration names (:func:`find_dataset`).
 
-    The file of a task of the table lies in `--data-dir`; a custom task says itself where its data are.
+    Raises DataError when the file is missing, differs from its ``.sha256`` sidecar, or cannot be used
+    (:func:`ailot_ray.data.d4rl.read_d4rl`, :func:`ailot_ray.data.minari_sets.read_minari`).
+    """
+    task, place = get_task(config.task_name), find_dataset(config)
+    if place.builtin:
+        return read_builtin(task)
+    return read_trajectories(place.source, task, substituted=place.substituted, flag=place.flag)
 
-    Raises ConfigError for an unknown task, and DataError when the file is missing, differs from its ``.sha256`` sidecar, or
-    cannot be used (:func:`ailot_ray.data.d4rl.read_d4rl`, :func:`ailot_ray.data.minari_sets.read_minari`).
+
+def find_dataset(config: Config) -> Place:
+    """Where the dataset lies: `--data`, else the built-in set, else the task's stand-in in `--data-from`, else its own file in
+    `--data-dir`. Opens nothing.
+
+    The file of a task of the table lies in `--data-dir`; a custom task says itself where its data are. Raises ConfigError for
+    an unknown task, and DataError where a file of the table is missing.
     """
     task = get_task(config.task_name)
     if config.data is not None:
-        return read_trajectories(str(config.data), task, substituted=task.domain != "custom")
+        return Place(str(config.data), task.domain != "custom", "--data")
     if task.data is not None:
-        return read_trajectories(task.data, task, substituted=False, flag=f"`data` of task {task.name}")
+        return Place(task.data, False, f"`data` of task {task.name}")
     if task.domain == "custom":
         raise DataError(f"task {task.name} names no data: add `data` to its table, or give a file with --data FILE")
     if task.file_name is None:
-        return read_builtin(task)
+        return Place(SOURCE, False, "--task", builtin=True)
     if config.data_from is not None:
         path = config.data_from / task.stand_in
         if not path.exists():
             raise DataError(f"{path} is missing: --data-from needs a file of that name for --task {task.name}")
-        return read_trajectories(str(path), task, substituted=True, flag="--data-from")
+        return Place(str(path), True, "--data-from")
     path = config.data_dir / task.file_name
     if not path.exists():
         raise DataError(
             f"{path} is missing: get it with `python -m ailot_ray data fetch --task {task.name}`, "
             f"or use a copy with --data-dir DIR or --data FILE"
         )
-    return read_trajectories(str(path), task, substituted=False, flag="--data-dir")
+    return Place(str(path), False, "--data-dir")
 
 
 _KEPT = 2

@@ -14,6 +14,7 @@ from ailot_ray.data import load_dataset
 from ailot_ray.data.experts import choose_experts
 from ailot_ray.data.trajectories import Dataset, Expert
 from ailot_ray.methods import Method, get_method
+from ailot_ray.records import DataFacts
 from ailot_ray.resolve import relevant_settings, resolve
 from ailot_ray.runtime import choose_device, reproducible
 from ailot_ray.stages import Facts, get_stage, keys_to
@@ -70,9 +71,14 @@ class Experiment:
 
     @cached_property
     def facts(self) -> Facts:
-        experts = tuple(_array_digest(expert) for expert in self.experts) if self.method.aligned else ()
+        return facts_with(self.config, self.task, self.data_facts)
+
+    @property
+    def data_facts(self) -> DataFacts:
+        """What keys hold of the data."""
+        experts = [_array_digest(expert) for expert in self.experts] if self.method.aligned else []
         data = self.dataset
-        return Facts(self.config, self.task, data.digest, not data.substituted, data.trajectories, experts)
+        return DataFacts(data.source, data.digest, data.substituted, data.trajectories, experts)
 
     @property
     def physics(self) -> PlayedPhysics:
@@ -81,7 +87,7 @@ class Experiment:
 
     def settings(self) -> dict[str, object]:
         """What a result depends on, by path, with the physics as they are played: the columns of a results table."""
-        return relevant_settings(self.config) | {"evaluation.physics": self.physics}
+        return settings_of(self.facts)
 
     def keys(self, seed: int, verb: str = "evaluate") -> dict[str, Key]:
         """The keys of every artefact that a verb needs for one seed, by kind, in the order in which they are made."""
@@ -117,6 +123,15 @@ class Experiment:
         """Where the data lie: noted beside an artefact, and no part of it."""
         experts = self.experts if self.method.aligned else ()
         return {"data": self.dataset.source} | {f"expert {i}": expert.origin for i, expert in enumerate(experts)}
+
+
+def facts_with(config: Config, task: Task, data: DataFacts) -> Facts:
+    """The facts of a resolved configuration on these data."""
+    return Facts(config, task, data.digest, not data.substituted, data.trajectories, tuple(data.experts))
+
+
+def settings_of(facts: Facts) -> dict[str, object]:
+    return relevant_settings(facts.config) | {"evaluation.physics": facts.physics}
 
 
 def _array_digest(expert: Expert) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ailot_ray.methods import method_table
 from ailot_ray.report import statistics
 from ailot_ray.report.look import DATASET, label_of, rank_of
-from ailot_ray.report.record import Trial
+from ailot_ray.report.record import Trial, value_of
 from ailot_ray.tasks import TASKS, Reference
 
 WITHOUT_EFFECT = ("task", "data", "method", "device", "data_dir", "data_from", "evaluation.curve_episodes", "iql.steps")
@@ -176,6 +176,18 @@ def group(trials: Sequence[Trial]) -> list[Group]:
             found += _of_method(alike, about, unequal)
     # The sort is stable: a method's longest trained configurations stand first, then the order of their settings.
     return sorted(found, key=_order)
+
+
+def sorted_by(groups: Sequence[Group], path: str) -> list[Group]:
+    """Groups in the order of their datasets, inside each by the mean score, best first, or by the setting at `path`."""
+    places = list(dict.fromkeys(one.place for one in groups))
+
+    def rank(one: Group) -> tuple[Any, ...]:
+        if path == "score":
+            return -np.inf if one.mean is None else -one.mean, ""
+        return _rank(value_of(one.trials[0], path)) if one.trials else _rank(None)
+
+    return sorted(groups, key=lambda one: (places.index(one.place), one.method != DATASET, rank(one)))
 
 
 Curve = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]

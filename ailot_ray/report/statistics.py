@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
+
+from ailot_ray.lazy import Lazy
+
+stats: Any = Lazy("scipy.stats")  # a second to import, and only the bootstrap needs it
 
 
 def _scores(scores: ArrayLike) -> NDArray[np.float64]:
@@ -33,7 +37,9 @@ def std(scores: ArrayLike) -> float:
 
 def interquartile_mean(scores: ArrayLike) -> float:
     """Mean of the middle half of `scores`, (n,): ⌊n/4⌋ of the lowest and as many of the highest are left out."""
-    return float(stats.trim_mean(_scores(scores), 0.25))
+    array = np.sort(_scores(scores))
+    cut = array.size // 4
+    return float(array[cut : array.size - cut].mean())
 
 
 def bootstrap_interval(
@@ -85,7 +91,7 @@ def _student_interval(
     parts = np.array([sample.var(ddof=1) for sample in samples]) / (sizes * tasks**2)
     variance = float(parts.sum())
     freedom = 1 / float(((parts / variance) ** 2 / (sizes - 1)).sum()) if variance else 1.0
-    half = math.sqrt(variance) * float(stats.t.ppf(0.5 + confidence / 2, freedom))
+    half = math.sqrt(variance) * float(special.stdtrit(freedom, 0.5 + confidence / 2))
     return centre - half, centre + half
 
 

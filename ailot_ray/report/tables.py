@@ -8,6 +8,7 @@ from typing import Any
 from ailot_ray.report.grouping import Group, format_settings
 from ailot_ray.report.layout import NONE, Style, aligned, csv_text, latex_lines, markdown_lines, note
 from ailot_ray.report.look import DATASET
+from ailot_ray.report.record import value_of
 from ailot_ray.tasks import Reference
 
 NOTHING_YET = "nothing is evaluated yet: run `python -m ailot_ray run --task hopper-builtin` first"
@@ -45,17 +46,18 @@ def as_json(rows: Sequence[Group]) -> list[dict[str, Any]]:
     ]
 
 
-def format_table(rows: Sequence[Group], style: Style = "text") -> str:
+def format_table(rows: Sequence[Group], style: Style = "text", columns: Sequence[str] = ()) -> str:
     """Lay the rows out for the terminal, as a Markdown or LaTeX table, or as CSV (unrounded numbers, empty where not known).
 
-    Without rows it is NOTHING_YET, or for CSV the header alone.
+    `columns`: names of COLUMNS or paths of settings, in place of all that hold something (not of CSV). Without rows it is
+    NOTHING_YET, or for CSV the header alone.
     """
     if style == "csv":
         return _csv(rows)
     if not rows:
         return NOTHING_YET
-    lines = {"markdown": _markdown, "latex": _latex, "text": _text}[style](rows)
-    for text in usual_notes(rows):
+    lines = {"markdown": _markdown, "latex": _latex, "text": _text}[style](rows, columns)
+    for text in usual_notes(rows) if not columns or "settings" in columns else ():
         lines += ["", note(text, style)]
     lines += substituted_note(any(row.substituted for row in rows), style)
     if not all(row.normalised for row in rows):
@@ -80,6 +82,8 @@ def usual_notes(rows: Sequence[Group]) -> list[str]:
     return notes
 
 
+COLUMNS = ("method", "settings", "labelling", "steps", "seeds", "score", "ends", "published")
+"""What the columns are called where some are asked for."""
 _HEADER = ("method", "settings", "labelling", "gradient steps", "seeds", "score", "best / worst seed", "published")
 _LEFT = (True, True, False, False, False, False, False, False)
 
@@ -107,9 +111,23 @@ def published_text(references: Sequence[Reference]) -> str:
     return f"{references[0].score:.1f}" + (f" ({scores[0]}–{scores[-1]})" if len(scores) > 1 else "")
 
 
-def _columns(rows: Sequence[Group]) -> tuple[tuple[str, ...], tuple[bool, ...], list[tuple[str, ...]]]:
-    """Header, alignment to the left, and cells; a column of nothing is left out."""
+def _columns(
+    rows: Sequence[Group], columns: Sequence[str] = ()
+) -> tuple[tuple[str, ...], tuple[bool, ...], list[tuple[str, ...]]]:
+    """Header, alignment to the left, and cells; a column of nothing is left out, unless it is asked for."""
     table = [_cells(row) for row in rows]
+    if columns:
+        places = {name: COLUMNS.index(name) for name in columns if name in COLUMNS}
+        header = tuple(_HEADER[places[name]] if name in places else name for name in columns)
+        left = tuple(name in places and _LEFT[places[name]] for name in columns)
+        return (
+            header,
+            left,
+            [
+                tuple(cells[places[name]] if name in places else _setting(row, name) for name in columns)
+                for row, cells in zip(rows, table, strict=True)
+            ],
+        )
     shown = [c for c in range(len(_HEADER)) if any(cells[c] for cells in table)]
 
     def kept(cells: Sequence[Any]) -> tuple[Any, ...]:
@@ -118,9 +136,14 @@ def _columns(rows: Sequence[Group]) -> tuple[tuple[str, ...], tuple[bool, ...], 
     return kept(_HEADER), kept(_LEFT), [kept(cells) for cells in table]
 
 
-def _text(rows: Sequence[Group]) -> list[str]:
+def _setting(row: Group, path: str) -> str:
+    value = value_of(row.trials[0], path) if row.trials else None
+    return NONE if value is None else format_settings({path: value}).partition("=")[2]
+
+
+def _text(rows: Sequence[Group], columns: Sequence[str]) -> list[str]:
     """A heading for each task and dataset, and the columns aligned over all of them."""
-    header, left, table = _columns(rows)
+    header, left, table = _columns(rows, columns)
     widths = [max(map(len, column)) for column in zip(header, *table, strict=True)]
     lines: list[str] = []
     for i, row in enumerate(rows):
@@ -130,18 +153,20 @@ def _text(rows: Sequence[Group]) -> list[str]:
     return lines
 
 
-def _with_places(rows: Sequence[Group]) -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[bool, ...]]:
-    header, left, table = _columns(rows)
+def _with_places(
+    rows: Sequence[Group], columns: Sequence[str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[bool, ...]]:
+    header, left, table = _columns(rows, columns)
     body = [(row.task, row.data_text, *cells) for row, cells in zip(rows, table, strict=True)]
     return ("task", "data", *header), body, (True, True, *left)
 
 
-def _markdown(rows: Sequence[Group]) -> list[str]:
-    return markdown_lines(*_with_places(rows))
+def _markdown(rows: Sequence[Group], columns: Sequence[str]) -> list[str]:
+    return markdown_lines(*_with_places(rows, columns))
 
 
-def _latex(rows: Sequence[Group]) -> list[str]:
-    return latex_lines(*_with_places(rows), [i for i, row in enumerate(rows) if i and row.method == DATASET])
+def _latex(rows: Sequence[Group], columns: Sequence[str]) -> list[str]:
+    return latex_lines(*_with_places(rows, columns), [i for i, row in enumerate(rows) if i and row.method == DATASET])
 
 
 def _csv(rows: Sequence[Group]) -> str:

@@ -112,6 +112,57 @@ def test_results_in_three_styles(work: Command, command: Command, store: Path) -
     assert [float(row["mean"]) for row in rows] == [pytest.approx(row["mean"]) for row in last]
 
 
+@pytest.mark.parametrize(
+    ("verb", "flags", "last"),
+    [
+        ("pretrain", (), "intents"),
+        ("relabel", (), "rewards"),
+        ("train", (), "policies"),
+        ("run", ("--methods", "ailot", "bc"), "scores"),
+    ],
+)
+def test_a_plan_comes_first_and_may_be_all(verb: str, flags: tuple[str, ...], last: str, work: Command, store: Path) -> None:
+    planned = work(verb, *flags, "--seeds", 0, 1, "--dry-run", "--json")
+    assert planned.status == 0 and planned.json["seconds"] > 0 and not list(store.glob("[a-z]*"))
+    kinds = ("intents", "alignment", "rewards", "policies", "scores")
+    wanted = set(kinds[: kinds.index(last) + 1])
+    assert {kind for kind, count in planned.json["plan"].items() if count["to_do"]} == wanted and planned.json["plan"][last][
+        "distinct"
+    ] == 2 * max(1, len(flags) - 1)
+    if verb != "pretrain":
+        return
+    done = work(verb, *flags, "--seeds", 0, 1)
+    assert done.out.startswith(planned.out.splitlines()[0]) and "pretrainings" in done.out
+    assert "pretrainings" not in work(verb, *flags, "--seeds", 0, 1).out  # all is there
+
+
+def test_results_of_chosen_trials(work: Command, command: Command, store: Path) -> None:
+    for tau in (0.1, 0.5, 2):
+        work("evaluate", "--method", "ailot", "--reward.tau", tau)
+    work("evaluate", "--method", "bc")
+
+    def rows(*flags: object) -> list[dict[str, object]]:
+        found = command("results", "--store", store, "--json", *flags).json["rows"]
+        return [row for row in found if row["method"] != "dataset"]
+
+    assert [row["settings"] for row in rows("--where", "method=ailot", "reward.tau=0.1,2.0")] == [
+        {"reward.tau": 0.1},
+        {"reward.tau": 2.0},
+    ]
+    means = [float(str(row["mean"])) for row in rows("--sort", "score")]
+    assert means == sorted(means, reverse=True) and len(means) == 4
+    text = command("results", "--store", store, "--where", "method=ailot", "--columns", "reward.tau", "score").out.splitlines()
+    assert text[1].split() == ["reward.tau", "score"] and [line.split()[0] for line in text[2:6]] == ["–", "0.1", "0.5", "2"]
+    for flags, says in {
+        ("--where", "method=otr"): "no trial that is left has it; method in the store: ailot, bc",
+        ("--where", "reward.tua=1"): "reward.tua is not a setting: did you mean reward.tau",
+        ("--where", "method"): "--where method is not a setting with values",
+        ("--columns", "scores"): "scores is not a setting",
+    }.items():
+        ended = command("results", "--store", store, *flags)
+        assert ended.status == 1 and says in ended.err and len(ended.err.splitlines()) == 1
+
+
 def test_results_of_a_store_that_may_only_be_read(
     work: Command,
     command: Command,

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from data.synthetic import episodes, write_hdf5
+from pipeline.conftest import ENDS, LENGTHS
 
 from ailot_ray.cluster.planning import duration, plan
 from ailot_ray.cluster.sweep import Range, Sweep
 from ailot_ray.config import Config, ICVFConfig
 from ailot_ray.errors import AilotError, ConfigError
-from ailot_ray.pipeline import evaluate, pretrain, relabel
+from ailot_ray.pipeline import Experiment, evaluate, pretrain, relabel
 from ailot_ray.stages import STAGES
 from ailot_ray.store import RUN, read_json, write_json
 
@@ -131,6 +133,32 @@ def test_the_estimate_is_of_reference_times_until_something_was_measured(tmp_pat
     assert sum(step.seconds for step in second.missing("scores")) == pytest.approx(36 * SECONDS["scores"])
     run.write_text("{}")  # of another shape: it is no part of the artefact, and stops nothing
     assert plan(sweep, store).measured == set(measured) - {"rewards"}
+
+
+def test_a_second_plan_opens_no_data_until_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep, store = tiny_sweep(tmp_path), tmp_path / "store"
+    first = plan(sweep, store)
+    exact = {step.digest for steps in first.steps.values() for step in steps}
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "open", lambda *arguments: pytest.fail("the data are known"))
+        again = plan(sweep, store)
+        assert {step.digest for steps in again.steps.values() for step in steps} == exact
+        assert again.entries == first.entries
+    made = opened(sweep.config(sweep.settings()[3]), store)
+    assert {made.digest(kind, 1) for kind in SECONDS} <= exact
+    worse = replace(sweep, base=replace(sweep.base, expert_quantile=0.5))  # another expert, of the same file
+    assert not {step.digest for step in plan(worse, store).steps["alignment"]} & exact
+    write_hdf5(tmp_path / "hopper.hdf5", episodes(LENGTHS, ENDS, seed=8))
+    changed = plan(sweep, store)
+    assert changed.data != first.data and not {step.digest for steps in changed.steps.values() for step in steps} & exact
+
+
+def test_a_setting_of_another_type_names_the_same_artefact(tmp_path: Path) -> None:
+    """Sections are made once for equal settings: none may answer for one of another type."""
+    ones = [Sweep("s", Config(), grid={"reward.tau": (value,)}) for value in (1, 1.0)]
+    assert [repr(one.config(one.settings()[0]).reward.tau) for one in ones] == ["1.0", "1.0"]
+    with pytest.raises(ConfigError, match="layer_norm cannot be 1"):
+        Sweep("s").config({"icvf.layer_norm": True}), Sweep("s").config({"icvf.layer_norm": 1})
 
 
 def test_a_search_is_planned_by_its_base(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_one_file_under_two_paths_is_one_dataset_in_every_report(twice: Path, tm
     (line,) = [line for line in csv.DictReader(io.StringIO(format_table(group(trials), "csv"))) if line["method"] == "OTR"]
     assert line["seeds"] == "0 1 2" and float(line["std"]) == pytest.approx(sd)
     assert [found["runs"] for found in statistics_json(group(trials))["aggregates"]] == [3, 3]
-    curves, scores = plot_learning_curves(trials, tmp_path / "a.png"), plot_scores(trials, tmp_path / "b.png")
+    curves, scores = plot_learning_curves(group(trials), tmp_path / "a.png"), plot_scores(group(trials), tmp_path / "b.png")
     assert len(curves.axes) == len(scores.axes) == 1
     told = [text for dots in scores.axes[0].collections for text in tips(dots) if text.startswith("OTR, seed")]
     assert told == [f"OTR, seed {seed}: {score:.1f}" for seed, score in enumerate(SCORES)]
@@ -120,7 +120,7 @@ def test_a_method_that_no_plug_in_names_keeps_its_own(tmp_path: Path, write_tria
     write_trial("from_elsewhere", 0, {10: [20.0]}, transport__k=3)
     [_, one] = group(load_trials(tmp_path / "store"))
     assert (one.name, one.steps) == ("from_elsewhere", 10)
-    plot_scores(load_trials(tmp_path / "store"), tmp_path / "scores.png")
+    plot_scores(group(load_trials(tmp_path / "store")), tmp_path / "scores.png")
 
 
 def test_a_curve_is_over_the_trials_that_reach_a_step(tmp_path: Path, write_trial: WriteTrial) -> None:

@@ -16,6 +16,7 @@ from ailot_ray.report.figures.histograms import plot_histograms
 from ailot_ray.report.figures.maps import plot_rewards_on_maze
 from ailot_ray.report.figures.measures import plot_measures
 from ailot_ray.report.figures.overview import plot_learning_curves, plot_scores
+from ailot_ray.report.grouping import group
 from ailot_ray.report.page.browser import EXPLAIN, Page
 from ailot_ray.report.record import load_trials
 from ailot_ray.report.results import collect
@@ -52,7 +53,7 @@ def dashed(axis: Axes) -> list[list[float]]:
 
 
 def test_learning_curves(store: Path, tmp_path: Path) -> None:
-    figure = plot_learning_curves(load_trials(store), tmp_path / "new" / "curves.png")
+    figure = plot_learning_curves(group(load_trials(store)), tmp_path / "new" / "curves.png")
     assert_drawn(tmp_path / "new" / "curves.png")
     assert_fits(figure)
     hopper, walker = figure.axes
@@ -73,7 +74,7 @@ def test_learning_curves(store: Path, tmp_path: Path) -> None:
 def test_a_curve_is_the_mean_over_seeds_with_their_deviation(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial("bc", 0, {100: [0.0, 2.0], 200: [10.0]})
     write_trial("bc", 1, {100: [5.0], 200: [16.0]})
-    [axis] = plot_learning_curves(load_trials(tmp_path / "store"), tmp_path / "curves.png").axes
+    [axis] = plot_learning_curves(group(load_trials(tmp_path / "store")), tmp_path / "curves.png").axes
     [line] = [line for line in axis.lines if line.get_linestyle() != "--"]
     np.testing.assert_allclose(np.asarray(line.get_xydata()), [[100, 3.0], [200, 13.0]])
     [band] = axis.collections
@@ -86,7 +87,7 @@ def test_a_seed_watched_twice_counts_once(tmp_path: Path, write_trial: WriteTria
     write_trial("ailot", 0, {1000: [10.0]}, evaluation__curve_episodes=0)
     write_trial("ailot", 0, {500: [4.0], 1000: [10.0]}, evaluation__curve_episodes=1)
     write_trial("ailot", 1, {1000: [40.0]}, evaluation__curve_episodes=0)
-    figure = plot_learning_curves(load_trials(tmp_path / "store"), tmp_path / "curves.png")
+    figure = plot_learning_curves(group(load_trials(tmp_path / "store")), tmp_path / "curves.png")
     curve = next(line for line in figure.axes[0].lines if line.get_linestyle() != "--")
     assert np.asarray(curve.get_xydata()).tolist() == [[500.0, 4.0], [1000.0, 25.0]]
 
@@ -95,7 +96,7 @@ def test_variants_of_one_configuration_are_named_by_what_sets_them_apart(tmp_pat
     usual = {"reward__tau": 0.5, "transport__k": 2, "transport__metric": "cosine"}
     for variant in ({}, {"reward__tau": 5.0}, {"transport__k": 0}, {"transport__metric": "euclidean"}):
         write_trial("ailot", **(usual | variant))
-    figure = plot_scores(load_trials(tmp_path / "store"), tmp_path / "scores.png")
+    figure = plot_scores(group(load_trials(tmp_path / "store")), tmp_path / "scores.png")
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert names == ["AILOT", "AILOT\ntransport.k=0", "AILOT\ntransport.metric=euclidean", "AILOT\nreward.tau=5"]
     said = "AILOT unless its line says otherwise: reward.tau=0.5 transport.k=2 transport.metric=cosine"
@@ -105,7 +106,7 @@ def test_variants_of_one_configuration_are_named_by_what_sets_them_apart(tmp_pat
 
 def test_a_curve_of_one_snapshot_is_a_point(tmp_path: Path, write_trial: WriteTrial) -> None:
     write_trial("ailot", 0, {1000: [3.0]}, mean_score=None)
-    figure = plot_learning_curves(load_trials(tmp_path / "store"), tmp_path / "curves.png")
+    figure = plot_learning_curves(group(load_trials(tmp_path / "store")), tmp_path / "curves.png")
     assert_drawn(tmp_path / "curves.png")
     [line] = figure.axes[0].lines
     assert line.get_marker() == "o"
@@ -113,7 +114,7 @@ def test_a_curve_of_one_snapshot_is_a_point(tmp_path: Path, write_trial: WriteTr
 
 
 def test_scores(store: Path, tmp_path: Path) -> None:
-    figure = plot_scores(load_trials(store), tmp_path / "scores.png")
+    figure = plot_scores(group(load_trials(store)), tmp_path / "scores.png")
     assert_drawn(tmp_path / "scores.png")
     assert_fits(figure)
     hopper, walker = figure.axes
@@ -136,8 +137,8 @@ def test_long_settings_leave_room_for_what_is_drawn(tmp_path: Path, write_trial:
         write_trial("ailot", 0, {500: [1.0], 1000: [3.0]}, **dict.fromkeys(swept, value))
     store = tmp_path / "store"
     for figure in (
-        plot_learning_curves(load_trials(store), tmp_path / "a.png"),
-        plot_scores(load_trials(store), tmp_path / "b.png"),
+        plot_learning_curves(group(load_trials(store)), tmp_path / "a.png"),
+        plot_scores(group(load_trials(store)), tmp_path / "b.png"),
     ):
         assert_fits(figure)
         [axis] = figure.axes
@@ -162,14 +163,14 @@ def test_histograms(tmp_path: Path) -> None:
 
 def test_an_empty_store_and_a_bad_place_are_one_line(tmp_path: Path, store: Path) -> None:
     with pytest.raises(StoreError) as caught:
-        plot_learning_curves(load_trials(tmp_path / "none"), tmp_path / "curves.png")
+        plot_learning_curves(group(load_trials(tmp_path / "none")), tmp_path / "curves.png")
     assert str(caught.value) == NOTHING_YET
     with pytest.raises(StoreError):
-        plot_scores(load_trials(tmp_path / "none"), tmp_path / "scores.png")
+        plot_scores(group(load_trials(tmp_path / "none")), tmp_path / "scores.png")
     assert not list(tmp_path.glob("*.png"))
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot write .*scores\.png"):
-        plot_scores(load_trials(store), tmp_path / "file" / "scores.png")
+        plot_scores(group(load_trials(store)), tmp_path / "file" / "scores.png")
 
 
 @pytest.mark.parametrize("name", [r"$\badcmd$", "$x^2$", "a\x01b"])
@@ -181,7 +182,7 @@ def test_names_are_drawn_as_they_are(name: str, tmp_path: Path, write_trial: Wri
         write_trial(name, 0, {1000: [float(i)]}, source=f"/data/{name}.hdf5", **values)
     page = Page(load_trials(tmp_path / "store"))
     figures = [page.figure(view, page.choice(view)) for view in EXPLAIN]
-    figures += [plot_learning_curves(page.runs, tmp_path / "1.png"), plot_scores(page.runs, tmp_path / "2.png")]
+    figures += [plot_learning_curves(group(page.runs), tmp_path / "1.png"), plot_scores(group(page.runs), tmp_path / "2.png")]
     figures += [plot_histograms({name: [0.5, 0.1]}, 0.02, tmp_path / "3.png")]
     figures += [plot_measures([(name, {name: [1.0]}), ("b", {name: [2.0]})], tmp_path / "4.png")]
     maze, places = MAZES["AntMaze-umaze"], np.array([[0, 0], [4, 0], [4, 4]], np.float32)

@@ -13,26 +13,29 @@ from ailot_ray.errors import StoreError
 from ailot_ray.report import statistics
 from ailot_ray.report.figures.canvas import dataset_line, fold, grid, labels, legend, plain, save, tip, titles
 from ailot_ray.report.figures.series import Panel, make_panels
-from ailot_ray.report.grouping import Group, group, mean_curve
-from ailot_ray.report.look import GREY
-from ailot_ray.report.record import Trial
+from ailot_ray.report.grouping import Group, mean_curve
+from ailot_ray.report.look import DATASET, GREY
 from ailot_ray.report.tables import NOTHING_YET, usual_notes
 
 _NAME_WIDTH = 36
 """Most characters a line of what a configuration is called beside a panel."""
 
 
-def plot_learning_curves(evaluated: Sequence[Trial], path: Path) -> Figure:
-    """Draw `learning_curves` of all configurations to the PNG file `path`. Raises StoreError where there is no trial."""
-    return save(learning_curves(_all(evaluated)), path)
+MOST_DRAWN = 24
+"""Configurations of a panel of a picture on disk: of more no eye tells colours or lines apart."""
 
 
-def plot_scores(evaluated: Sequence[Trial], path: Path) -> Figure:
-    """Draw `final_scores` of all configurations to the PNG file `path`. Raises StoreError where there is no trial."""
-    return save(final_scores(_all(evaluated)), path)
+def plot_learning_curves(groups: Sequence[Group], path: Path) -> Figure:
+    """Draw `learning_curves` of the best configurations to the PNG file `path`. Raises StoreError where there is no trial."""
+    return save(learning_curves(*_best(groups)), path)
 
 
-def learning_curves(panels: Sequence[Panel]) -> Figure:
+def plot_scores(groups: Sequence[Group], path: Path) -> Figure:
+    """Draw `final_scores` of the best configurations to the PNG file `path`. Raises StoreError where there is no trial."""
+    return save(final_scores(*_best(groups)), path)
+
+
+def learning_curves(panels: Sequence[Panel], notes: Sequence[str] = ()) -> Figure:
     """Mean score over gradient steps, a panel for each task and dataset.
 
     A line is the mean over its runs, its band one sample standard deviation to either side; the dashed line is the dataset's
@@ -53,10 +56,10 @@ def learning_curves(panels: Sequence[Panel]) -> Figure:
     labels(axes, "gradient steps", [panel.measure for panel in panels])
     several = any(len(series.runs) > 1 for panel in panels for series in panel.series)
     band = [Patch(color=GREY, alpha=0.18, linewidth=0, label="± standard deviation over seeds")] if several else []
-    return legend(figure, [*_handles(panels), *band], panels, _usual(panels))
+    return legend(figure, [*_handles(panels), *band], panels, [*notes, *_usual(panels)])
 
 
-def final_scores(panels: Sequence[Panel]) -> Figure:
+def final_scores(panels: Sequence[Panel], notes: Sequence[str] = ()) -> Figure:
     """Scores of the final policies, a panel for each task and dataset and a line for each configuration.
 
     A dot is a seed, the upright bar their mean with its 95 % interval, a diamond the published score (only where the
@@ -104,7 +107,7 @@ def final_scores(panels: Sequence[Panel]) -> Figure:
     handles.append(Line2D([], [], color=GREY, linewidth=1.2 if several else 0, label=mean_label, **bar_ends))  # type: ignore[arg-type]
     if any(one.published is not None for panel in panels for one in panel.groups):
         handles.append(Line2D([], [], color="black", marker="D", fillstyle="none", linestyle="none", label="published"))
-    return legend(figure, handles, panels, _usual(panels))
+    return legend(figure, handles, panels, [*notes, *_usual(panels)])
 
 
 def performance_profile(panels: Sequence[Panel]) -> Figure:
@@ -130,11 +133,21 @@ def performance_profile(panels: Sequence[Panel]) -> Figure:
     return legend(figure, axis.lines, notes=_usual(panels))
 
 
-def _all(trials: Sequence[Trial]) -> list[Panel]:
-    panels = make_panels(group(trials))
+def _best(groups: Sequence[Group]) -> tuple[list[Panel], list[str]]:
+    """Panels of at most MOST_DRAWN configurations each, of every method its best at least, and a note on the others."""
+    kept: list[Group] = []
+    most = 0
+    for place in (one for one in groups if one.method == DATASET):
+        inside = [one for one in groups if one.place == place.place and one.mean is not None and one.method != DATASET]
+        ranked = sorted(inside, key=lambda one: -(one.mean or 0.0))
+        first = {id(next(one for one in ranked if one.method == method)) for method in {one.method for one in inside}}
+        chosen = {id(one) for one in sorted(ranked, key=lambda one: id(one) not in first)[:MOST_DRAWN]}
+        kept += [place, *(one for one in inside if id(one) in chosen)]
+        most = max(most, len(inside))
+    panels = make_panels(kept)
     if not panels:
         raise StoreError(NOTHING_YET)
-    return panels
+    return panels, [f"the best {MOST_DRAWN} of {most} configurations; the table has all"] if most > MOST_DRAWN else []
 
 
 def _handles(panels: Sequence[Panel]) -> list[Line2D]:
