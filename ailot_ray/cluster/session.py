@@ -17,10 +17,12 @@ from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.reach import require_answer
 from ailot_ray.errors import AilotError
+from ailot_ray.progress import tell_line
 
 WORKER_ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of a configuration mean the driver's folder
     "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # the store makes its notices needless, and its end reads like an error
     "RAY_AIR_NEW_OUTPUT": "0",  # or Tune draws a box whatever it is told
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command; Tune would go on to the table of what there is
@@ -76,6 +78,7 @@ def _own_folder() -> Iterator[None]:
     _remove_leftovers(home)
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=home))
     os.environ["RAY_TMPDIR"] = str(folder)
+    tell_line(f"Ray starts on this machine; its logs, which stay if this command fails: {folder}/ray/session_latest/logs")
     try:
         with FileLock(folder / OWNER):
             yield
@@ -105,7 +108,7 @@ def _start(options: ClusterOptions, address: str | None) -> None:
             num_cpus=(options.workers or os.cpu_count()) if local else None,
             runtime_env={"env_vars": WORKER_ENVIRONMENT},
             logging_level=logging.WARNING,
-            log_to_driver=True,
+            log_to_driver=not local,  # of a cluster the autoscaler tells there what it does
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = address or "this machine"
