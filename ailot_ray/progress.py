@@ -21,7 +21,8 @@ class _LogFile:
 
     def write(self, text: str) -> None:
         state = text.strip("\r\n ")
-        if state and state != self.last:  # the last one is drawn again when the bar closes
+        # the last one is drawn again when the bar closes; the first says nothing yet
+        if state and state != self.last and ":   0%|" not in state:
             sys.stderr.write(state + "\n")
             self.last = state
 

@@ -6,8 +6,7 @@
     python experiments/search.py --tasks locomotion --over iqm      # one setting for all, by the interquartile mean
 
 A second run goes on from the settings that are done. At most a third of a study's samples is under way at a time: Optuna learns
-from what has ended. The alignments of a k that no trial has asked for yet are made by the first trial that does; others wait
-for them.
+from what has ended. The alignments of a k that no trial has asked for yet are made by the first that does; others wait.
 """
 
 import sys

@@ -19,6 +19,7 @@ from ailot_ray.cluster.facts import DriverContext
 from ailot_ray.cluster.options import ClusterOptions
 from ailot_ray.cluster.reach import require_answer
 from ailot_ray.errors import AilotError
+from ailot_ray.progress import tell_line
 
 WORKER_ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of a configuration mean the driver's folder
@@ -79,6 +80,7 @@ def _own_folder() -> Iterator[None]:
     _remove_leftovers(home)
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=home))
     os.environ["RAY_TMPDIR"] = str(folder)
+    tell_line(f"Ray starts on this machine; its logs, which stay if this command fails: {folder}/ray/session_latest/logs")
     try:
         with FileLock(folder / OWNER):
             yield
@@ -111,9 +113,9 @@ def _start(options: ClusterOptions, address: str | None) -> None:
         ray.init(
             address=address or "local",
             num_cpus=(options.workers or os.cpu_count()) if local else None,
-            runtime_env={"env_vars": WORKER_ENVIRONMENT | {"RAY_ADDRESS": head}},
+            runtime_env={"env_vars": WORKER_ENVIRONMENT | ({} if head == "auto" else {"RAY_ADDRESS": head})},
             logging_level=logging.WARNING,
-            log_to_driver=True,
+            log_to_driver=not local,  # of a cluster the autoscaler tells there what it does
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = address or "this machine"

@@ -29,7 +29,7 @@ from ailot_ray.cluster.train import RAY_FOLDER, fit_by_train
 from ailot_ray.cluster.work import Job, Point, run_job
 from ailot_ray.config import Config
 from ailot_ray.errors import AilotError
-from ailot_ray.progress import silence
+from ailot_ray.progress import silence, tell_line
 
 METRIC, STEP = "score", "step"
 WAITING_MEMORY = 512 * 2**20
@@ -99,6 +99,8 @@ def prepare(
         key = (step.task, repr((step.key["data"], step.key["icvf"])))
         groups.setdefault(key, (step.config, []))[1].append(step.seed)
     jobs = [Job("pretrain", config, tuple(seeds)) for config, seeds in groups.values()]
+    for job in jobs:
+        tell_line(f"pretraining {job.config.task_name}, seeds {' '.join(map(str, job.seeds))}")
     refs = (
         [_prepare_job.remote(origin, job, options) for job in jobs]
         if use_train(options, len(jobs))

@@ -9,7 +9,7 @@ from ailot_ray.report.record import Trial
 SCORES = {  # by τ and task, a score a seed
     (0.1, "hopper"): (10.0, 12.0, 14.0),
     (0.5, "hopper"): (50.0, 52.0, 54.0),
-    (2.0, "hopper"): (50.0, 51.0, 55.0),
+    (2.0, "hopper"): (50.0, 51.0, 54.0),
     (0.1, "maze"): (60.0, 61.0, 62.0),
     (0.5, "maze"): (40.0, 41.0, 42.0),
     (2.0, "maze"): (10.0, 11.0, 12.0),
@@ -35,7 +35,7 @@ def test_the_best_of_each_task_and_over_all() -> None:
     assert (hopper.best.name, hopper.score, maze.best.name) == ("reward.tau=0.5", 52.0, "reward.tau=0.1")
     # of three scores with a deviation of 2: Student's t with two degrees of freedom, 4.303 · 2 / √3
     assert hopper.interval == pytest.approx((52 - 4.968, 52 + 4.968), abs=1e-3)
-    assert hopper.text == "reward.tau=0.5, 52.0 (47.0 to 57.0), 0.0 above the next: not beyond chance"
+    assert hopper.text == "reward.tau=0.5, 52.0 (47.0 to 57.0), 0.3 above the next: not beyond chance"
     assert maze.verdict == "20.0 above the next: beyond chance"
     # interquartile means of six scores, without the lowest and the highest: 0.5 has (41 + 42 + 50 + 52) / 4
     over = best_over_all(asked)
