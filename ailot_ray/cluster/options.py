@@ -20,8 +20,8 @@ class ClusterOptions:
     """GPUs of each worker: at 0.25, four trials or actors share one, each limited to its part of the memory; 0 keeps to the
     CPU. By default 1 where the cluster has GPUs at the start; say it where GPU nodes come only when they are asked for."""
     launcher: Launcher = "auto"
-    """`train`: each trial trains in a Ray Train worker group; `inline`: in the trial's own process. `auto`: inline where the
-    trials alone fill the machine and there is no GPU, train elsewhere."""
+    """`train`: each trial trains in a Ray Train worker group; `inline`: in the trial's own process. `auto`: inline on GPUs and
+    where the trials alone fill the machine, train elsewhere; pretrainings on GPUs by train."""
     retries: int = 3
     """How often a trial or worker that died (killed, out of memory, node lost) is started again; it goes on where it was."""
 

@@ -131,7 +131,7 @@ def _telling(tell: Callable[[str], object]) -> Iterator[None]:
 
 
 def use_train(options: ClusterOptions, jobs: int) -> bool:
-    """Whether Ray Train runs the trials: as told, else wherever the trials alone would leave workers idle or there are GPUs."""
+    """Whether Ray Train runs `jobs`: as told, else wherever they alone would leave workers idle or there are GPUs."""
     if options.launcher != "auto":
         return options.launcher == "train"
     return bool(gpus_per_worker(options)) or jobs < capacity(options)
@@ -160,8 +160,10 @@ def _tune(
     search: Studies | None,
 ) -> SweepResult:
     count = search.trials if search else len(waiting)
-    by_train = use_train(options, count) or (sweep.scheduler == "asha" and len(sweep.seeds) > 1 and options.launcher == "auto")
     share = gpus_per_worker(options)
+    by_train = options.launcher == "train"
+    if options.launcher == "auto" and not share:  # on GPUs a trial is one worker, all seeds stacked: its own process will do
+        by_train = use_train(options, count) or (sweep.scheduler == "asha" and len(sweep.seeds) > 1)
     workers = (1 if share else min(len(sweep.seeds), capacity(options))) if by_train else 1
     folder = origin.store / RAY_FOLDER / "tune"
     body = functools.partial(_trial, origin=origin, sweep=sweep, options=options, workers=workers if by_train else 0)

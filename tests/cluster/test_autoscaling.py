@@ -17,6 +17,8 @@ import yaml
 from cluster.relabelling import processes_with, wait_for
 from cluster.variants import faked, read
 
+from ailot_ray.store import read_journal
+
 ROOT = Path(__file__).parents[2]
 MARK = "AILOT_AUTOSCALING_TEST"
 
@@ -79,7 +81,7 @@ class Cluster:
         done = self.run("-m", "ray.scripts.scripts", "start", *options, *files)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
             env=self.environment,
@@ -87,7 +89,7 @@ class Cluster:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=seconds,
         )
 
     def work(self, count: int, seconds: float) -> subprocess.Popen[str]:
@@ -150,6 +152,24 @@ def test_nodes_come_for_work_and_go_after_it(cluster: Cluster) -> None:
     output, errors = job.communicate(timeout=180)
     assert "nodes used: 2" in output, errors
     assert cluster.nodes() == {"head": 1, "gpu.spot": 2}, "on-demand nodes stay away while spot nodes come"
+    wait_for(lambda: cluster.nodes() == {"head": 1}, "idle nodes end", 120)
+
+
+def test_a_sweep_has_several_nodes_at_work_at_once(cluster: Cluster) -> None:
+    """No GPU node is up when it starts: what its trials wait for is what the autoscaler is asked for."""
+    store = cluster.folder / "store"
+    taus = "reward.tau=" + ",".join(f"0.{i}" for i in range(1, 5))
+    flags = "--address auto --gpus-per-worker 1 --device cpu --task hopper-builtin --method otr --seeds 0 --iql.steps 4000"
+    flags += f" --iql.snapshots 1 --evaluation.episodes 1 --evaluation.curve-episodes 0 --store {store} --vary {taus}"
+    done = cluster.run(str(ROOT / "experiments" / "sweep_tau.py"), *flags.split(), seconds=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    at_work: set[str] = set()
+    most = 0
+    for entry in read_journal(store):
+        if entry["kind"] == "policies":
+            (at_work.add if entry["event"] == "began" else at_work.discard)(entry["digest"])
+            most = max(most, len(at_work))
+    assert most >= 2, "one trial after the other"
     wait_for(lambda: cluster.nodes() == {"head": 1}, "idle nodes end", 120)
 
 
