@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ailot_ray.store import read_journal
 from cluster.relabelling import processes_with, wait_for
 from cluster.variants import faked, read
-
-from ailot_ray.store import read_journal
 
 ROOT = Path(__file__).parents[2]
 MARK = "AILOT_AUTOSCALING_TEST"
