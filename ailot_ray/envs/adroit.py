@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from ailot_ray.config import PlayedPhysics
 from ailot_ray.envs.contacts import step_euler
+from ailot_ray.envs.ends import PEN
 
 Array = NDArray[np.float64]
 Reward = Callable[[mujoco.MjData], float]
 AdroitEnv = gymnasium.Env[Array, NDArray[np.float32]]
 
-PEN = "AdroitHandPen-v1"
 _DROPPED_BELOW = 0.075
 """Height of the pen's centre, in metres, under which it has been dropped."""
 
