@@ -245,6 +245,10 @@ class RelabelReport(msgspec.Struct, frozen=True):
     seconds_per_trajectory: float | None = None
 
 
+HORIZON, GOAL = "horizon", "goal"
+"""The ends of an episode that are no failure."""
+
+
 class EpisodeEnd(msgspec.Struct, frozen=True):
     """The evaluation episodes that end for one reason."""
 

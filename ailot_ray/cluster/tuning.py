@@ -161,9 +161,7 @@ def _tune(
 ) -> SweepResult:
     count = search.trials if search else len(waiting)
     share = gpus_per_worker(options)
-    by_train = options.launcher == "train"
-    if options.launcher == "auto" and not share:  # on GPUs a trial is one worker, all seeds stacked: its own process will do
-        by_train = use_train(options, count) or (sweep.scheduler == "asha" and len(sweep.seeds) > 1)
+    by_train = _by_train(sweep, options, count)
     workers = (1 if share else min(len(sweep.seeds), capacity(options))) if by_train else 1
     folder = origin.store / RAY_FOLDER / "tune"
     body = functools.partial(_trial, origin=origin, sweep=sweep, options=options, workers=workers if by_train else 0)
@@ -204,6 +202,13 @@ def _tune(
             stopped.append(chosen)
     trials = [*settings, *ran] if search else settings
     return SweepResult(sweep, trials, frozenset(score_settings(sweep, origin.store, trials)), failures, stopped)
+
+
+def _by_train(sweep: Sweep, options: ClusterOptions, trials: int) -> bool:
+    """Whether trials train in worker groups. On GPUs one is one worker, its seeds stacked: its own process will do."""
+    if options.launcher == "auto" and gpus_per_worker(options):
+        return False
+    return use_train(options, trials) or (sweep.scheduler == "asha" and len(sweep.seeds) > 1 and options.launcher == "auto")
 
 
 def _at_once(options: ClusterOptions, by_train: bool, workers: int) -> int | None:

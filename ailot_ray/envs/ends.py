@@ -5,8 +5,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ailot_ray.records import GOAL, HORIZON
+
 PEN = "AdroitHandPen-v1"
-HORIZON, GOAL, OTHER = "horizon", "goal", "terminal"
+OTHER = "terminal"
 _HEALTHY: dict[str, tuple[float, float, float]] = {"Hopper-v4": (0.7, math.inf, 0.2), "Walker2d-v4": (0.8, 2.0, 1.0)}
 """Lowest and highest torso in metres, and its largest angle in radians, which their observations begin with."""
 

@@ -6,7 +6,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ailot_ray.envs.adroit import ADROIT, PEN
+from ailot_ray.envs.adroit import ADROIT
+from ailot_ray.envs.ends import PEN
 from ailot_ray.mazes import MAZES
 
 Array = NDArray[np.float64]

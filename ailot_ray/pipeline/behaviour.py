@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from ailot_ray.data.trajectories import Dataset
-from ailot_ray.envs.ends import GOAL, HORIZON
 from ailot_ray.method.iql import DeterministicPolicy, effective_share
 from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.train import MIN_EFFECTIVE_SHARE, WEIGHTS
-from ailot_ray.records import DataPart, EpisodeEnd, EpisodeKind, PolicyReport
+from ailot_ray.records import GOAL, HORIZON, DataPart, EpisodeEnd, EpisodeKind, PolicyReport
 from ailot_ray.tasks import Task
 
 MAX_STATES = 20_000
