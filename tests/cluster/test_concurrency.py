@@ -1,6 +1,7 @@
 """How many trials a sweep has under way at once, where the nodes for them come only when they are asked for."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -20,7 +21,7 @@ def nothing_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("scheduler", ["fifo", "asha"])
-def test_trials_of_gpu_nodes_yet_to_come_are_all_handed_to_tune(scheduler: str) -> None:
+def test_trials_of_gpu_nodes_yet_to_come_are_all_handed_to_tune(scheduler: Literal["fifo", "asha"]) -> None:
     assert not tuning._by_train(replace(GRID, scheduler=scheduler), ON_DEMAND, 40), (
         "a group's place is not what its trial waits for"
     )
