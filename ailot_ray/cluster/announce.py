@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from ailot_ray.cluster.brackets import place_of
 from ailot_ray.cluster.planning import Plan, Planner, trial_digest
 from ailot_ray.errors import AilotError
-from ailot_ray.progress import tell_line
+from ailot_ray.progress import progress_bar, tell_line
 from ailot_ray.records import EndedTrial, PlannedTrial, SweepPlan
 from ailot_ray.store import Store, write_json
 
@@ -43,6 +43,9 @@ class SweepStatusCallback(tune.Callback):
         self.best: dict[tuple[str, ...], tuple[float, str]] = {}
         """By what makes scores comparable the best so far and the settings behind it."""
         self.ended = 0
+        self.bar = progress_bar(self.of * self.sweep.base.iql.steps, f"sweep {self.sweep.name}", "step")
+        self.reached: dict[str, int] = {}
+        """Gradient steps of each trial, by Tune's name of it."""
         self._write()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -53,6 +56,10 @@ class SweepStatusCallback(tune.Callback):
                 drawn = Planner(self.sweep, Store(self.store)).planned(settings)
                 self.trials[drawn.trial] = drawn
                 self._write()
+
+    def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any) -> None:
+        """Move the bar on: a trial reports each of its snapshots."""
+        self._move(trial, int(result.get("step", 0)))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Tell of a trial that has reported a failure, or that the scheduler has stopped."""
@@ -83,12 +90,20 @@ class SweepStatusCallback(tune.Callback):
         write_json(self.folder / ENDED / f"{name}.json", told)
         self._tell(trial, f"{state}: {told.reason}" if state == "failed" else told.reason)
 
+    def _move(self, trial: Trial, step: int) -> None:
+        before = self.reached.get(trial.trial_id, 0)
+        step = min(step, self.sweep.base.iql.steps)  # of a sweep of steps the bar is a rough one
+        if step > before:  # one that was started again reports steps anew
+            self.reached[trial.trial_id] = step
+            self.bar.update(step - before)
+
     def _name(self, trial: Trial) -> str:
         return " ".join(f"{path}={value}" for path, value in trial.config["settings"].items()) or self.sweep.name
 
     def _tell(self, trial: Trial, what: str) -> None:
         """One line for a trial that has ended."""
         self.ended += 1
+        self._move(trial, self.sweep.base.iql.steps)  # what ends early is done all the same
         best = self.best.get(place_of(trial.config["settings"]))
         so_far = f"; best so far {best[0]:.1f}, {best[1]}" if best else ""
         tell_line(f"{self.ended} of {self.of}  {self._name(trial)}  {what}{so_far}")
@@ -104,4 +119,6 @@ def publishing_status(ahead: Plan, store: Path, drawn: Sequence[PlannedTrial] = 
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(Timeout):
             stack.enter_context(lock.acquire(timeout=1.0))
-        yield SweepStatusCallback(ahead, store, drawn)
+        announcer = SweepStatusCallback(ahead, store, drawn)
+        stack.callback(announcer.bar.close)
+        yield announcer

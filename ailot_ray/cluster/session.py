@@ -115,7 +115,7 @@ def _start(options: ClusterOptions, address: str | None) -> None:
             num_cpus=(options.workers or os.cpu_count()) if local else None,
             runtime_env={"env_vars": WORKER_ENVIRONMENT | ({} if head == "auto" else {"RAY_ADDRESS": head})},
             logging_level=logging.WARNING,
-            log_to_driver=not local,  # of a cluster the autoscaler tells there what it does
+            log_to_driver=True,  # the bars of long work on workers, and what an autoscaler does
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = address or "this machine"

@@ -22,7 +22,7 @@ from .tiny import opened, tiny, tiny_sweep
 def ran(sweep: Sweep, number: int, folder: Path, error: str = "", **told: Any) -> Any:
     """A trial of Tune's, as far as the announcer looks at it."""
     config, failed = {"settings": sweep.settings()[number]}, (lambda: error or None)
-    return SimpleNamespace(config=config, last_result=told, path=str(folder), get_error=failed)
+    return SimpleNamespace(trial_id=str(number), config=config, last_result=told, path=str(folder), get_error=failed)
 
 
 def states(store: Path) -> dict[str, int]:
@@ -45,11 +45,16 @@ def test_a_sweep_from_its_plan_to_its_end(tmp_path: Path, capsys: pytest.Capture
         assert done is not None and done.sweeps == ("tiny",) and done.config["reward.tau"] == 0.1
 
         log = store / "ray" / "tune" / "tiny" / "one"
+        assert (announcer.bar.n, announcer.bar.total) == (0, 4 * 8)
+        for step in (4, 8, 4):  # it was killed, and began again
+            announcer.on_trial_result(0, [], ran(sweep, 0, log), {"step": step})
+        assert announcer.bar.n == 8
         announcer.on_trial_complete(0, [], ran(sweep, 1, log, failure="no\n room", complete=False))
         announcer.on_trial_complete(0, [], ran(sweep, 2, log, step=4, complete=False))
         announcer.on_trial_error(0, [], ran(sweep, 3, Path("/elsewhere"), "Traceback\nMemoryError: too much\n"))
         announcer.on_trial_complete(0, [], ran(sweep, 0, log, step=8, score=26.04, complete=True))
         assert states(store) == {"waiting": 1, "done": 1, "failed": 4, "stopped": 2}
+        assert announcer.bar.n == announcer.bar.total
         ends = {(run.config["reward.tau"], run.detail, run.log) for run in Sources([store]).read().runs if run.log}
         assert ends == {
             (0.5, "no room", log),
