@@ -2,14 +2,16 @@
 
 import shutil
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_store import KEY, OTHER, Build, edit_manifest, store
 
 from ailot_ray.errors import StoreError
-from ailot_ray.provenance import code_version
+from ailot_ray.provenance import code_version, run_facts
 from ailot_ray.store import Store, digest_of, open_artefact, read_journal
 
 __all__ = ["store"]  # a fixture
@@ -53,3 +55,11 @@ def test_the_journal_tells_what_was_executed(store: Store) -> None:
 def test_a_journal_that_cannot_be_written_stops_nothing(store: Store) -> None:
     (store.root / ".journal").write_text("in the way")
     assert store.produce("intents", "hopper", KEY, Build()).path("weights.bin").exists()
+
+
+def test_a_run_names_the_gpus_it_could_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {"is_available": lambda: True, "device_count": lambda: 2, "get_device_name": lambda i: ("L4", "H100")[i]}
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(**seen)))
+    assert run_facts(1, {}).machine.endswith(" cores, L4, H100")
+    monkeypatch.delitem(sys.modules, "torch")
+    assert run_facts(1, {}).machine.endswith(" cores")

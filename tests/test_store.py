@@ -4,11 +4,9 @@ import json
 import multiprocessing
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +16,7 @@ from msgspec import to_builtins
 
 from ailot_ray.errors import StoreError
 from ailot_ray.files import sha256_of
-from ailot_ray.provenance import code_version, run_facts
+from ailot_ray.provenance import code_version
 from ailot_ray.store import (
     CHECKPOINTS,
     MANIFEST,
@@ -292,11 +290,3 @@ def test_a_file_is_hashed_when_it_is_new_or_has_changed(store: Store, monkeypatc
     for file in FILES:
         os.utime(copied / file, ns=(2, 2))
     assert hashed_by_finding(other) == sorted(Path(file).name for file in FILES)
-
-
-def test_a_run_names_the_gpus_it_could_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = {"is_available": lambda: True, "device_count": lambda: 2, "get_device_name": lambda i: ("L4", "H100")[i]}
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(**seen)))
-    assert run_facts(1, {}).machine.endswith(" cores, L4, H100")
-    monkeypatch.delitem(sys.modules, "torch")
-    assert run_facts(1, {}).machine.endswith(" cores")
