@@ -26,17 +26,9 @@ def load_plugins() -> None:
 
 @functools.cache
 def _load_all(variable: str) -> None:
-    for name in _named(variable):
+    """Those that installed packages name, then those of the environment variable, each once."""
+    for name in dict.fromkeys([*_installed(), *(name.strip() for name in variable.split(",") if name.strip())]):
         _load(name)
-
-
-def named_plugins() -> tuple[str, ...]:
-    """The plug-ins that the installed packages and the environment variable name, in that order, each once."""
-    return _named(os.environ.get(VARIABLE, ""))
-
-
-def _named(variable: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*_installed(), *(name.strip() for name in variable.split(",") if name.strip())]))
 
 
 @functools.cache
