@@ -1,10 +1,12 @@
 """One thread for torch, so that tests neither crowd the machine nor differ with its cores; reproducible property tests."""
 
 import signal
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 torch.set_num_threads(1)
 settings.register_profile("ailot", deadline=None, derandomize=True, database=None)
@@ -13,8 +15,14 @@ settings.load_profile("ailot")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n 2 --dist loadgroup` all tests that start Ray take turns in one process; of the others, those of a file do."""
-    for item in items:
-        name = "ray" if item.get_closest_marker("cluster") or "/cluster/" in item.path.as_posix() else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(name))
+class OneRay(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """With `-n 2` all tests of Ray take turns in one process, and of the others those of a file do."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "ray" if "cluster/" in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneRay:
+    return OneRay(config, log)
