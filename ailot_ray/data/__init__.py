@@ -17,9 +17,9 @@ from ailot_ray.lazy import Lazy
 from ailot_ray.tasks import Task, get_task
 
 if TYPE_CHECKING:
-    from ailot_ray.data import d4rl
+    from ailot_ray.data import d4rl as hdf5
 else:
-    d4rl = Lazy("ailot_ray.data.d4rl")
+    hdf5 = Lazy("ailot_ray.data.d4rl")  # not by its own name, which is that of the module inside this one
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _read_once(path: Path, task: Task, substituted: bool, flag: str) -> Dataset:
     key = (str(path), file_state(path), repr(task), substituted)
     if key not in _read:
         check_sidecar(path)
-        read = read_ogbench if task.domain == "ogbench" else d4rl.read_d4rl
+        read = read_ogbench if task.domain == "ogbench" else hdf5.read_d4rl
         dataset = _recognise(read(path, task, substituted=substituted, flag=flag), task)
         while len(_read) >= _KEPT:
             _read.pop(next(iter(_read)))

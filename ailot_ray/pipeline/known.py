@@ -4,6 +4,7 @@
                                 files, the task, the choice of the expert, and the code that reads data
 """
 
+import contextlib
 import functools
 import hashlib
 from collections.abc import Hashable
@@ -57,7 +58,8 @@ class KnownData:
             return read_record(path, DataFacts)
         except StoreError:  # not there yet, or of another shape
             found = Experiment.open(config, self.store).data_facts
-            write_json(path, found)
+            with contextlib.suppress(OSError, StoreError):  # a store that is full, or may only be read, keeps nothing
+                write_json(path, found)
             return found
 
 

@@ -74,7 +74,7 @@ def test_a_minari_dataset_from_end_to_end(
     assert "none, the task has no reference returns" in inspected.out and "10 timeout" in inspected.out
     ended = command("run", "--data", "minari:toy/swing-v0", "--store", store, *TINY, "--method", "bc", "--json")
     assert ended.status == 0, ended.err
-    assert ended.out.startswith("minari:toy/swing-v0  swing-v0 (")
+    assert "\nminari:toy/swing-v0  swing-v0 (" in ended.out, "after the plan"
     assert "† returns as they are: the task has no reference returns to normalise them by" in ended.out
     dataset, cloned = ended.json["rows"]
     assert (cloned["task"], cloned["normalised"], cloned["substituted"]) == ("minari:toy/swing-v0", False, False)

@@ -152,6 +152,8 @@ def test_what_is_missing_says_how_to_get_it(point: Path, tmp_path: Path, monkeyp
         monkeypatch.setitem(sys.modules, package, None)
         if package != "ogbench":
             needs_ogbench()
-        with pytest.raises(DataError, match=rf"{FILE}: reading it .* \({package} is missing\): run `pip install --no-deps"):
+        with pytest.raises(
+            DataError, match=rf"{FILE}: reading it .* \({package} is missing\): run `pip install 'ailot-ray\[ogbench\]'"
+        ):
             load_dataset(Config(task=POINT, data_dir=tmp_path))
         monkeypatch.undo()

@@ -74,7 +74,7 @@ def test_a_killed_command_goes_on_where_it_was(hopper: Path, tmp_path: Path, mon
     assert main([*arguments, "--store", str(tmp_path / "undisturbed")]) == 0
     (resumed,), (expected,) = finished.iterdir(), (tmp_path / "undisturbed" / "policies").iterdir()
     assert checksums(resumed) == checksums(expected)
-    assert len(checksums(resumed)) == 5  # three snapshots, the curve, the manifest
+    assert len(checksums(resumed)) == 6  # three snapshots, the curve, the final weights, the manifest
     assert not list(work.iterdir())
 
 
