@@ -54,6 +54,7 @@ def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> "
         mininterval=0.2 if terminal else LOG_EVERY_SECONDS,
         maxinterval=10.0 if terminal else LOG_EVERY_SECONDS,
         dynamic_ncols=terminal,
+        position=None if terminal else 0,  # in a log no bar stands below another
         ascii=not terminal,
         file=sys.stderr if terminal else _LogFile(),
     )

@@ -50,6 +50,8 @@ class SweepStatusCallback(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Add a trial that a search has drawn."""
+        if not self.reached:
+            self.bar.unpause()  # what was made before the trials is none of their time
         settings = trial.config["settings"]
         with contextlib.suppress(AilotError):  # settings that cannot work fail in the trial, by their name
             if trial_digest(self.sweep, settings) not in self.trials:
