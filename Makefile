@@ -50,4 +50,4 @@ wheel:
 check: lint types test
 
 clean:
-	rm -rf .venv .venv-docs build site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-docs .cache build site .mypy_cache .ruff_cache .pytest_cache .hypothesis
