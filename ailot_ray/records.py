@@ -281,6 +281,9 @@ class EpisodeKind(msgspec.Struct, frozen=True):
     """Their mean."""
 
 
+POLICY_REPORT = "policy.json"
+
+
 class PolicyReport(msgspec.Struct, frozen=True):
     """A scores artefact's ``policy.json``: why a policy scores what it does."""
 

@@ -1,5 +1,6 @@
 """Options that verbs share, each once."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +13,15 @@ from ailot_ray.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verb:
+class Verb(ABC):
     """Base of every verb: `execute` prints what a person reads, and returns the same as plain data."""
 
     json: bool = False
     """End with one JSON object on the last line of standard output."""
 
+    @abstractmethod
     def execute(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """Do what the verb says. Raises AilotError, in one line with the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,9 +62,8 @@ class Results(InStore):
 
     def _chosen(self, trials: "Sequence[record.Trial]") -> "Sequence[record.Trial]":
         """Raises ConfigError for an unknown path, and where no trial has the values."""
-        for path in (self.sort or "score", *(name for name in self.columns if name not in tables.COLUMNS)):
-            if path != "score":
-                require_path(path)
+        for path in (*([self.sort] if self.sort not in (None, "score") else []), *set(self.columns) - set(tables.COLUMNS)):
+            require_path(path)
         kept = trials
         for text in self.where:
             path, sign, values = text.partition("=")
@@ -95,8 +94,8 @@ _OWN = ("task", "data", "method", "seed")
 
 def require_path(path: str) -> None:
     """Raise ConfigError unless `path` is a setting's, or a trial's own."""
-    if path not in _OWN:
-        parse_setting(path, "none") if path not in flatten(Config()) else None
+    if path not in _OWN and path not in flatten(Config()):
+        parse_setting(path, "none")  # raises, and names the nearest
 
 
 def _parsed(path: str, text: str) -> Any:

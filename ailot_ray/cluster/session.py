@@ -166,7 +166,7 @@ def _workers_at_most(kind: str, each: float) -> int:
     types = settings.get("available_node_types", {})
     left = int(settings.get("max_workers", 0))
     workers = 0
-    for node in sorted((node for node in types.values()), key=lambda node: -node.get("resources", {}).get(kind, 0)):
+    for node in sorted(types.values(), key=lambda node: -node.get("resources", {}).get(kind, 0)):
         nodes = min(left, int(node.get("max_workers", left)))
         workers, left = workers + nodes * int(node.get("resources", {}).get(kind, 0) / each), left - nodes
     return workers

@@ -212,8 +212,12 @@ def _by_train(sweep: Sweep, options: ClusterOptions, trials: int) -> bool:
 
 
 def _at_once(options: ClusterOptions, by_train: bool, workers: int) -> int | None:
-    """Trials at once. None in their own processes: those that wait for a place are what an autoscaler adds nodes for."""
-    if by_train:  # a trial itself takes no place, only its worker group does
+    """How many trials Tune starts at once; None leaves it to what each asks for.
+
+    Trials in their own processes ask for their worker's place: those that wait for one are what an autoscaler adds nodes for.
+    A trial of Ray Train's asks for none, only its worker group does.
+    """
+    if by_train:
         return max(1, capacity(options) // workers)
     return options.workers
 

@@ -5,6 +5,7 @@ Members may differ in their seed and in their reward, so that a whole grid of on
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -89,7 +90,7 @@ def critic_loss(target: Tensor, q: Tensor) -> Tensor:
     return (target[:, None] - q).square().mean(-1).sum(1)
 
 
-class PolicyLearner:
+class PolicyLearner(ABC):
     """What IQL and behaviour cloning share: the data, the actor, its batches, its dropout and its decaying rate."""
 
     def __init__(self, data: Transitions, seeds: Sequence[int], config: IQLConfig, fast: bool = True) -> None:
@@ -146,9 +147,9 @@ class PolicyLearner:
             self.step += 1
         return self.metrics()
 
+    @abstractmethod
     def update(self, rows: Tensor, masks: Sequence[Tensor] = ()) -> None:
         """One gradient step of every member on the transitions `rows` (M, B)."""
-        raise NotImplementedError
 
     def metrics(self) -> dict[str, Tensor]:
         """The losses of the last update and what explains them, (M,) each."""

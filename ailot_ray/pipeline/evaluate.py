@@ -21,7 +21,7 @@ from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import load_tensors
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps, train
 from ailot_ray.progress import progress_bar
-from ailot_ray.records import DataRecord, ExpertRecord, TrialRecord, read_record
+from ailot_ray.records import POLICY_REPORT, DataRecord, ExpertRecord, TrialRecord, read_record
 from ailot_ray.store import CHECKPOINTS, Artefact, open_artefact, write_json, write_parquet
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ else:  # simulators, which rewards and policies do without
 
 _LOGGER = logging.getLogger(__name__)
 
-EPISODES, TRIAL, POLICY_REPORT = "episodes.parquet", "trial.json", "policy.json"
+EPISODES, TRIAL = "episodes.parquet", "trial.json"
 
 
 def load_policy(folder: Path | str, step: int | None = None) -> DeterministicPolicy:

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from ailot_ray.records import PolicyReport, read_record
-from ailot_ray.report.layout import text_lines
-
-_FILE = "policy.json"
+from ailot_ray.records import POLICY_REPORT, PolicyReport, read_record
+from ailot_ray.report.layout import NONE, text_lines
 
 
 def load_policy_report(scores: Path) -> PolicyReport | None:
     """The report of a scores artefact; None of one from before there were reports. Raises StoreError where it is damaged."""
-    return read_record(scores / _FILE, PolicyReport) if (scores / _FILE).exists() else None
+    file = scores / POLICY_REPORT
+    return read_record(file, PolicyReport) if file.exists() else None
 
 
 def format_policy_report(report: PolicyReport) -> str:
@@ -23,7 +22,7 @@ def format_policy_report(report: PolicyReport) -> str:
         (
             part.name,
             f"{part.of_data:.1%}",
-            "–" if part.of_weight is None else f"{part.of_weight:.1%}",
+            NONE if part.of_weight is None else f"{part.of_weight:.1%}",
             f"{part.action_error:.3f}",
         )
         for part in report.parts

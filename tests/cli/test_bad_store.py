@@ -39,8 +39,9 @@ FULL: dict[str, tuple[Sequence[str], int, str]] = {
 
 
 @pytest.mark.parametrize("name", FULL)
-def test_a_disk_that_fills_up(name: str, work: Command, store: Path) -> None:
+def test_a_disk_that_fills_up(name: str, work: Command, store: Path, tmp_path: Path) -> None:
     arguments, limit, file = FULL[name]
+    assert work(*arguments, "--store", tmp_path / "other").status == 0, "Numba's compiled kernels are on the disk"
     before_it = {"relabel": "pretrain", "evaluate": "train"}.get(name)
     if before_it:
         assert work(before_it, *arguments[1:]).status == 0
