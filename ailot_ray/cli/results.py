@@ -62,7 +62,10 @@ class Results(InStore):
 
     def _chosen(self, trials: "Sequence[record.Trial]") -> "Sequence[record.Trial]":
         """Raises ConfigError for an unknown path, and where no trial has the values."""
-        for path in (*([self.sort] if self.sort not in (None, "score") else []), *set(self.columns) - set(tables.COLUMNS)):
+        named = [name for name in self.columns if name not in tables.COLUMNS]
+        if self.sort and self.sort != "score":
+            named.append(self.sort)
+        for path in named:
             require_path(path)
         kept = trials
         for text in self.where:
