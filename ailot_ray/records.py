@@ -8,6 +8,7 @@ import msgspec
 from ailot_ray.errors import StoreError
 
 R = TypeVar("R")
+EPISODES, TRIAL, POLICY_REPORT = "episodes.parquet", "trial.json", "policy.json"  # the files of a scores artefact
 
 
 def read_record(path: Path, kind: type[R]) -> R:
@@ -279,9 +280,6 @@ class EpisodeKind(msgspec.Struct, frozen=True):
     episodes: int
     score: float
     """Their mean."""
-
-
-POLICY_REPORT = "policy.json"
 
 
 class PolicyReport(msgspec.Struct, frozen=True):

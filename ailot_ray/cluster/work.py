@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from ailot_ray.config import Config
 from ailot_ray.pipeline import Experiment, evaluate, pretrain, score_snapshot, train
-from ailot_ray.pipeline.evaluate import EPISODES
 from ailot_ray.pipeline.pretrain import CURVE
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps
+from ailot_ray.records import EPISODES
 from ailot_ray.stages import Verb
 from ailot_ray.store import file_name_of, read_json
 

@@ -21,7 +21,7 @@ from ailot_ray.pipeline.experiment import Experiment
 from ailot_ray.pipeline.fit import load_tensors
 from ailot_ray.pipeline.train import snapshot_name, snapshot_steps, train
 from ailot_ray.progress import progress_bar
-from ailot_ray.records import POLICY_REPORT, DataRecord, ExpertRecord, TrialRecord, read_record
+from ailot_ray.records import EPISODES, POLICY_REPORT, TRIAL, DataRecord, ExpertRecord, TrialRecord, read_record
 from ailot_ray.store import CHECKPOINTS, Artefact, open_artefact, write_json, write_parquet
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ else:  # simulators, which rewards and policies do without
     rollout, video = Lazy("ailot_ray.envs.rollout"), Lazy("ailot_ray.envs.video")
 
 _LOGGER = logging.getLogger(__name__)
-
-EPISODES, TRIAL = "episodes.parquet", "trial.json"
 
 
 def load_policy(folder: Path | str, step: int | None = None) -> DeterministicPolicy:

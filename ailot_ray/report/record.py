@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ailot_ray.errors import StoreError, one_line
-from ailot_ray.records import CodeVersion, RunRecord, TrialRecord, read_record
+from ailot_ray.records import EPISODES, TRIAL, CodeVersion, RunRecord, TrialRecord, read_record
 from ailot_ray.store import MANIFEST, SHORT, open_artefact, read_run
 
 State = Literal["running", "waiting", "done", "failed", "stopped", "interrupted"]
@@ -117,8 +117,8 @@ def read_trial(folder: Path) -> Trial:
     """Read one finished score artefact. Raises StoreError where it is damaged."""
     artefact = open_artefact("scores", folder)
     try:
-        record = read_record(folder / "trial.json", TrialRecord)
-        episodes = pq.ParquetFile(folder / "episodes.parquet").read()
+        record = read_record(folder / TRIAL, TrialRecord)
+        episodes = pq.ParquetFile(folder / EPISODES).read()
         if not len(episodes):
             raise ValueError("episodes.parquet holds no episode")
         run = artefact.run
